@@ -1,0 +1,100 @@
+# `make` alone lists the targets. Each installs what it needs and is missing (Debian, Ubuntu); a second run is quick.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/build/bin:$(PATH)
+
+STEP_CA := v0.30.2
+STATICCHECK := v0.6.1
+# An unmodified step-ca, without the cloud key services that no test here reaches.
+STEP_CA_TAGS := noawskms,noazurekms,nocloudkms,nopkcs11,noyubikey,notpmkms
+
+COUNT ?= 200
+TIME ?= 60s
+CORPUS ?= ../shared/corpus
+
+TOOLS_DEMO := chromium=chromium openssl=openssl xmlsec1=xmlsec1 pdftotext=poppler-utils softhsm2-util=softhsm2 \
+  pkcs11-tool=opensc Xvfb=xvfb xdotool=xdotool pinentry-gtk-2=pinentry-gtk2 gcc=gcc \
+  '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core' \
+  '/usr/lib/x86_64-linux-gnu/libxmlsec1-openssl.so* /usr/lib/aarch64-linux-gnu/libxmlsec1-openssl.so*=libxmlsec1-openssl'
+TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/lib/postgresql/*/bin/postgres=postgresql' \
+  x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 wine=wine /usr/lib/x86_64-linux-gnu/wine/x86_64-windows=wine64 \
+  expect=expect pinentry-tty=pinentry-tty zenity=zenity runuser=util-linux
+
+.PHONY: help build demo run test lint bench conformance fuzz soak vectors windows clean tools-demo tools-test node
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+build: ## certsign, certsign-pkcs11 and customs-ca in build/bin
+	@mkdir -p build/bin
+	CGO_ENABLED=0 go build -trimpath -o build/bin/certsign ./agent/cmd/certsign
+	CGO_ENABLED=1 go build -trimpath -o build/bin/certsign-pkcs11 ./agent/cmd/certsign-pkcs11
+	CGO_ENABLED=0 go build -trimpath -o build/bin/customs-ca ./ca/cmd/customs-ca
+
+tools-demo:
+	@mkdir -p build/bin
+	@.ci/need "The demo" $(TOOLS_DEMO)
+
+tools-test:
+	@mkdir -p build/bin
+	@.ci/need "The tests" $(TOOLS_TEST)
+
+node: build/npm.stamp
+build/npm.stamp: bridge-js/package-lock.json
+	@mkdir -p build
+	cd bridge-js && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 PUPPETEER_SKIP_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+demo: tools-demo node build ## the whole main job in a headless browser, each step checked; results in build/demo
+	node testdata/e2e/demo.mjs
+
+run: tools-demo node build ## CA, portal and agent on this computer, kept running, with seeded accounts
+	node testdata/e2e/demo.mjs --keep
+
+build/bin/step-ca:
+	@mkdir -p build/bin
+	GOBIN=$(CURDIR)/build/bin CGO_ENABLED=0 go install -tags $(STEP_CA_TAGS) github.com/smallstep/certificates/cmd/step-ca@$(STEP_CA)
+
+build/bin/staticcheck:
+	@mkdir -p build/bin
+	GOBIN=$(CURDIR)/build/bin go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK)
+
+lint: node build/bin/staticcheck ## gofmt, go vet, staticcheck, tsc
+	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
+	go vet ./...
+	staticcheck ./...
+	cd bridge-js && npm run --silent lint
+
+windows: ## the programs for Windows, and for other systems without cgo
+	@mkdir -p build/windows
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 go build -trimpath -o build/windows/certsign.exe ./agent/cmd/certsign
+	CGO_ENABLED=1 GOOS=windows GOARCH=amd64 CC=x86_64-w64-mingw32-gcc go build -trimpath -o build/windows/certsign-pkcs11.exe ./agent/cmd/certsign-pkcs11
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -trimpath -o /dev/null ./agent/cmd/certsign
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build -trimpath -o /dev/null ./agent/cmd/certsign
+
+test: tools-test node build build/bin/step-ca lint windows ## everything that must be green
+	go test -race -timeout 20m ./...
+	cd bridge-js && npm run --silent test
+	node testdata/e2e/demo.mjs
+	cd testdata/e2e && node --test
+
+bench: build ## our rates beside the peers', from one run, as ratios
+	go test -run '^$$' -bench . -benchtime 2s ./internal/... ./ca/... ./agent/...
+
+conformance: ## the corpora in CORPUS=DIR
+	CERTSIGN_CORPUS=$(abspath $(CORPUS)) go test -count 1 -run 'Corpus|PKITS|Wycheproof' -v ./internal/...
+
+fuzz: ## each fuzz target for TIME (60s)
+	@for p in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep ^Fuzz || true); do \
+	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(TIME) $$p; done; done
+
+soak: tools-test build ## kill -9 of agent and CA at every step of an enrolment, COUNT (200) times
+	CERTSIGN_SOAK=$(COUNT) go test -count 1 -timeout 3h -run 'Kill' -v ./agent/... ./ca/...
+
+vectors: ## test vectors from fixed keys and clock
+	go generate ./...
+
+clean: ## remove what was built
+	rm -rf build bridge-js/dist bridge-js/node_modules
