@@ -115,8 +115,8 @@ export async function open(port: number, signal: AbortSignal): Promise<Channel> 
   const channel = new Channel(socket);
   await new Promise<void>((resolve, reject) => {
     const abort = () => {
-      socket.close();
       reject(signal.reason);
+      socket.close();
     };
     signal.addEventListener('abort', abort, { once: true });
     channel.onEnd = reject;
@@ -125,8 +125,8 @@ export async function open(port: number, signal: AbortSignal): Promise<Channel> 
       // Firefox opens a socket whose server chose no sub-protocol.
       if (socket.protocol === subProtocol) resolve();
       else {
-        socket.close();
         reject(new CertSignError('version_unsupported', `the agent does not speak ${subProtocol}`));
+        socket.close();
       }
     });
   });

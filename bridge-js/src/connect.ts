@@ -107,8 +107,8 @@ async function dial(port: number, signal: AbortSignal): Promise<Channel> {
 function ready(channel: Channel, signal: AbortSignal, tell: (s: ConnectionState) => void): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     const abort = () => {
-      channel.close();
       reject(signal.reason);
+      channel.close();
     };
     signal.addEventListener('abort', abort, { once: true });
     channel.onEnd = (error) => {

@@ -87,4 +87,6 @@ export const closeCodes: Readonly<Record<number, Code>> = {
   4421: 'not_yours',
   4426: 'version_unsupported',
   4429: 'rate_limited',
+  4500: 'internal_error',
+  4503: 'prompt_unavailable',
 };

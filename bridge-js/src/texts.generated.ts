@@ -593,14 +593,14 @@ export const texts: Record<Code, { en: Text; pl: Text }> = {
   },
   evidence_unreachable: {
     en: {
-      message: 'Information that the signature needs could not be fetched.',
-      reason: 'A time stamp, a certificate or a revocation list is published on a server that does not answer.',
-      remedy: 'Check the network and try again later. The level of the signature is never lowered silently.',
+      message: 'Information about a certificate or signature could not be fetched.',
+      reason: 'The server that publishes it, a certificate or its revocation status, does not answer.',
+      remedy: 'Check the network and try again later.',
     },
     pl: {
-      message: 'Nie udało się pobrać danych potrzebnych do podpisu.',
-      reason: 'Serwer, który wystawia znaczniki czasu lub udostępnia certyfikaty albo listy CRL, nie odpowiada.',
-      remedy: 'Sprawdź połączenie z siecią i spróbuj ponownie później. Poziom podpisu nigdy nie jest obniżany bez Twojej wiedzy.',
+      message: 'Nie udało się pobrać danych dotyczących certyfikatu lub podpisu.',
+      reason: 'Serwer, który udostępnia certyfikat lub informacje o jego unieważnieniu, nie odpowiada.',
+      remedy: 'Sprawdź połączenie z siecią i spróbuj ponownie później.',
     },
   },
   login_failed: {

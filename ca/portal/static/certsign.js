@@ -156,7 +156,9 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 		4413: "too_large",
 		4421: "not_yours",
 		4426: "version_unsupported",
-		4429: "rate_limited"
+		4429: "rate_limited",
+		4500: "internal_error",
+		4503: "prompt_unavailable"
 	};
 
 //#endregion
@@ -261,8 +263,8 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 		const channel = new Channel(socket);
 		await new Promise((resolve, reject) => {
 			const abort = () => {
-				socket.close();
 				reject(signal.reason);
+				socket.close();
 			};
 			signal.addEventListener("abort", abort, { once: true });
 			channel.onEnd = reject;
@@ -270,8 +272,8 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 				signal.removeEventListener("abort", abort);
 				if (socket.protocol === "certsign.v1") resolve();
 				else {
-					socket.close();
 					reject(new CertSignError("version_unsupported", `the agent does not speak ${subProtocol}`));
+					socket.close();
 				}
 			});
 		});
@@ -769,8 +771,8 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 	function ready(channel, signal, tell) {
 		return new Promise((resolve, reject) => {
 			const abort = () => {
-				channel.close();
 				reject(signal.reason);
+				channel.close();
 			};
 			signal.addEventListener("abort", abort, { once: true });
 			channel.onEnd = (error) => {
@@ -1393,14 +1395,14 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 		},
 		evidence_unreachable: {
 			en: {
-				message: "Information that the signature needs could not be fetched.",
-				reason: "A time stamp, a certificate or a revocation list is published on a server that does not answer.",
-				remedy: "Check the network and try again later. The level of the signature is never lowered silently."
+				message: "Information about a certificate or signature could not be fetched.",
+				reason: "The server that publishes it, a certificate or its revocation status, does not answer.",
+				remedy: "Check the network and try again later."
 			},
 			pl: {
-				message: "Nie udało się pobrać danych potrzebnych do podpisu.",
-				reason: "Serwer, który wystawia znaczniki czasu lub udostępnia certyfikaty albo listy CRL, nie odpowiada.",
-				remedy: "Sprawdź połączenie z siecią i spróbuj ponownie później. Poziom podpisu nigdy nie jest obniżany bez Twojej wiedzy."
+				message: "Nie udało się pobrać danych dotyczących certyfikatu lub podpisu.",
+				reason: "Serwer, który udostępnia certyfikat lub informacje o jego unieważnieniu, nie odpowiada.",
+				remedy: "Sprawdź połączenie z siecią i spróbuj ponownie później."
 			}
 		},
 		login_failed: {
