@@ -18,7 +18,8 @@ type Document struct {
 	Receipt   []byte // sealed; nil before
 	Reference string // the portal's number for a submission that was accepted or refused
 	Report    *ades.Report
-	// Problem and Detail say why a submission was refused; the document can be signed and sent again.
+	// Problem and Detail say why a submission was refused: one of the refusals below, or the problem code of a document
+	// that cannot be read. The document can be signed and sent again.
 	Problem string
 	Detail  string
 	Created time.Time
@@ -33,6 +34,17 @@ const (
 	Draft   DocumentState = "draft"
 	Sent    DocumentState = "sent"    // accepted, stored, receipt sealed
 	Refused DocumentState = "refused" // stored with the reason
+)
+
+// The refusals of a signed document, in Document.Problem.
+const (
+	RefusedChanged   = "document_changed"      // altered after signing, or not the document that was on the desk
+	RefusedSignature = "signature_invalid"     // wrong for another reason, or not exactly one signature
+	RefusedUnknown   = "signer_unknown"        // the signer's certificate was not issued here
+	RefusedOther     = "signer_other"          // it is another person's
+	RefusedSuspended = "certificate_suspended" //
+	RefusedRevoked   = "certificate_revoked"   //
+	RefusedExpired   = "certificate_expired"   // expired, or not valid yet
 )
 
 // Mail is a message to a person, kept in an outbox in the same transaction as what it tells about.

@@ -16,7 +16,9 @@ type Issuer interface {
 // Grant is one decision to issue.
 type Grant struct {
 	ID        string // of the enrolment; sub of the token is "urn:customs:enrolment:"+ID
+	TokenID   string // jti: what the ledger marks when the token is spent
 	CSR       []byte // DER
+	Subject   []byte // the DER name that the certificate gets
 	Person    Person
 	AccountID int64
 	Terms     string
