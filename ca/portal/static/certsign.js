@@ -833,12 +833,12 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			en: {
 				message: "The portal's own security rules do not allow this page to reach CertSign.",
 				reason: "The page was published without permission to connect to 127.0.0.1 in its content security policy.",
-				remedy: "Tell the help desk: the portal's administrator has to add CertSign's address to connect-src."
+				remedy: "Tell the Help Desk: the portal's administrator has to add CertSign's address to connect-src."
 			},
 			pl: {
 				message: "Zasady bezpieczeństwa portalu nie pozwalają tej stronie połączyć się z programem CertSign.",
 				reason: "Strona została opublikowana bez zezwolenia na połączenie z adresem 127.0.0.1 w polityce bezpieczeństwa treści (CSP).",
-				remedy: "Powiadom help desk: administrator portalu musi dodać adres programu CertSign do dyrektywy connect-src."
+				remedy: "Powiadom Help Desk: administrator portalu musi dodać adres programu CertSign do dyrektywy connect-src."
 			}
 		},
 		frame_not_delegated: {
@@ -941,12 +941,12 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			en: {
 				message: "CertSign was called by a name that is not its own and did not answer.",
 				reason: "A page tried to reach CertSign under a foreign host name. That can be an attack.",
-				remedy: "Close the page. If it is a page you need, tell the help desk."
+				remedy: "Close the page. If it is a page you need, tell the Help Desk."
 			},
 			pl: {
 				message: "Program CertSign został wywołany pod obcą nazwą i nie odpowiedział.",
 				reason: "Strona próbowała połączyć się z programem CertSign pod obcą nazwą hosta. Może to być próba ataku.",
-				remedy: "Zamknij stronę. Jeśli jest Ci potrzebna, powiadom help desk."
+				remedy: "Zamknij stronę. Jeśli jest Ci potrzebna, powiadom Help Desk."
 			}
 		},
 		not_yours: {
@@ -1025,36 +1025,36 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			en: {
 				message: "The page named a certification authority that is not the one on CertSign's list for this site.",
 				reason: "The page is set up wrongly, or somebody tries to have your key certified elsewhere.",
-				remedy: "Do not go on. Tell the help desk."
+				remedy: "Do not go on. Tell the Help Desk."
 			},
 			pl: {
 				message: "Strona wskazała inny urząd certyfikacji niż zapisany dla niej w programie CertSign.",
 				reason: "Strona jest błędnie skonfigurowana albo ktoś próbuje uzyskać certyfikat dla Twojego klucza w innym miejscu.",
-				remedy: "Przerwij pracę i powiadom help desk."
+				remedy: "Przerwij pracę i powiadom Help Desk."
 			}
 		},
 		certificate_mismatch: {
 			en: {
 				message: "The certificate that came back was not accepted.",
 				reason: "It holds another key than the one made on this computer, or it was not issued by the site's certification authority.",
-				remedy: "Nothing was stored. Generate the certificate again; if it happens again, tell the help desk."
+				remedy: "Nothing was stored. Generate the certificate again; if it happens again, tell the Help Desk."
 			},
 			pl: {
 				message: "Otrzymany certyfikat nie został przyjęty.",
 				reason: "Zawiera inny klucz niż wygenerowany na tym komputerze albo nie wydał go urząd certyfikacji tej strony.",
-				remedy: "Niczego nie zapisano. Wygeneruj certyfikat ponownie; jeśli problem się powtórzy, powiadom help desk."
+				remedy: "Niczego nie zapisano. Wygeneruj certyfikat ponownie; jeśli problem się powtórzy, powiadom Help Desk."
 			}
 		},
 		bad_request: {
 			en: {
 				message: "The request cannot be understood.",
 				reason: "Something in it is missing, too long or not of the expected form.",
-				remedy: "Check what was entered. If you entered nothing yourself, tell the help desk."
+				remedy: "Check what was entered. If you entered nothing yourself, tell the Help Desk."
 			},
 			pl: {
 				message: "Żądanie jest niezrozumiałe.",
 				reason: "Brakuje w nim danych albo są one zbyt długie lub mają niewłaściwą postać.",
-				remedy: "Sprawdź wprowadzone dane. Jeśli niczego nie wprowadzano, powiadom help desk."
+				remedy: "Sprawdź wprowadzone dane. Jeśli niczego nie wprowadzano, powiadom Help Desk."
 			}
 		},
 		unknown_method: {
@@ -1121,12 +1121,12 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			en: {
 				message: "The document arrived differently from how it was sent.",
 				reason: "It was changed on its way between the page and CertSign.",
-				remedy: "Nothing was used. Try again; if it happens again, tell the help desk."
+				remedy: "Nothing was used. Try again; if it happens again, tell the Help Desk."
 			},
 			pl: {
 				message: "Dokument dotarł w innej postaci, niż został wysłany.",
 				reason: "Został zmieniony w drodze między stroną a programem CertSign.",
-				remedy: "Dokument nie został użyty. Spróbuj ponownie; jeśli problem się powtórzy, powiadom help desk."
+				remedy: "Dokument nie został użyty. Spróbuj ponownie; jeśli problem się powtórzy, powiadom Help Desk."
 			}
 		},
 		xml_malformed: {
@@ -1373,12 +1373,12 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			en: {
 				message: "Something went wrong inside the program.",
 				reason: "This is a fault of the program or of the system, not of what you did.",
-				remedy: "Try again. If it happens again, tell the help desk and send the log."
+				remedy: "Try again. If it happens again, tell the Help Desk and send the log."
 			},
 			pl: {
 				message: "Wystąpił błąd wewnętrzny programu.",
 				reason: "To błąd programu lub systemu, a nie skutek Twojego działania.",
-				remedy: "Spróbuj ponownie. Jeśli problem się powtórzy, powiadom help desk i prześlij dziennik."
+				remedy: "Spróbuj ponownie. Jeśli problem się powtórzy, powiadom Help Desk i prześlij dziennik."
 			}
 		},
 		address_refused: {
@@ -1425,7 +1425,7 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			},
 			pl: {
 				message: "Potrzebny jest kod jednorazowy.",
-				reason: "Generowanie i odwieszanie certyfikatu jest chronione kodem wysyłanym na Twój adres e-mail.",
+				reason: "Generowanie i wznawianie certyfikatu jest chronione kodem wysyłanym na Twój adres e-mail.",
 				remedy: "Przepisz kod z wiadomości e-mail."
 			}
 		},
@@ -1493,12 +1493,12 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			en: {
 				message: "The certificate request was not accepted.",
 				reason: "The request is damaged, or its signature does not fit the key in it.",
-				remedy: "Generate the certificate again. If it happens again, tell the help desk."
+				remedy: "Generate the certificate again. If it happens again, tell the Help Desk."
 			},
 			pl: {
 				message: "Wniosek o certyfikat nie został przyjęty.",
 				reason: "Wniosek jest uszkodzony albo jego podpis nie pasuje do zawartego w nim klucza.",
-				remedy: "Wygeneruj certyfikat ponownie. Jeśli problem się powtórzy, powiadom help desk."
+				remedy: "Wygeneruj certyfikat ponownie. Jeśli problem się powtórzy, powiadom Help Desk."
 			}
 		},
 		token_invalid: {
@@ -1541,12 +1541,12 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			en: {
 				message: "The authorisation was given for another certificate request.",
 				reason: "The request was exchanged after the portal permitted it.",
-				remedy: "Generate the certificate again from the portal. If it happens again, tell the help desk."
+				remedy: "Generate the certificate again from the portal. If it happens again, tell the Help Desk."
 			},
 			pl: {
 				message: "Upoważnienie wystawiono dla innego wniosku o certyfikat.",
 				reason: "Wniosek został podmieniony po uzyskaniu zgody portalu.",
-				remedy: "Wygeneruj certyfikat ponownie, zaczynając w portalu. Jeśli problem się powtórzy, powiadom help desk."
+				remedy: "Wygeneruj certyfikat ponownie, zaczynając w portalu. Jeśli problem się powtórzy, powiadom Help Desk."
 			}
 		},
 		code_incorrect: {
@@ -1565,12 +1565,12 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			en: {
 				message: "The verification code of this certificate is locked.",
 				reason: "A wrong code was given five times.",
-				remedy: "Contact the help desk: it can unlock the code after checking who you are."
+				remedy: "Contact the Help Desk: it can unlock the code after checking who you are."
 			},
 			pl: {
 				message: "Kod weryfikacyjny tego certyfikatu jest zablokowany.",
 				reason: "Pięć razy podano błędny kod.",
-				remedy: "Skontaktuj się z help deskiem, który po sprawdzeniu tożsamości może odblokować kod."
+				remedy: "Skontaktuj się z Help Desk, który po sprawdzeniu tożsamości może odblokować kod."
 			}
 		},
 		state_forbids: {
@@ -1581,7 +1581,7 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			},
 			pl: {
 				message: "Nie jest to możliwe w obecnym stanie certyfikatu lub dokumentu.",
-				reason: "Certyfikatu unieważnionego lub wygasłego nie można zmienić, odwiesić można tylko certyfikat zawieszony, a wysłanego dokumentu nie można wysłać ponownie.",
+				reason: "Certyfikatu unieważnionego lub wygasłego nie można zmienić, wznowić można tylko certyfikat zawieszony, a wysłanego dokumentu nie można wysłać ponownie.",
 				remedy: "Odśwież stronę i sprawdź obecny stan."
 			}
 		},
@@ -1613,12 +1613,12 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			en: {
 				message: "This account may not do that.",
 				reason: "The operation needs other rights, or the page was opened in another session.",
-				remedy: "Log in with an account that has the right, or ask the help desk."
+				remedy: "Log in with an account that has the right, or ask the Help Desk."
 			},
 			pl: {
 				message: "To konto nie ma uprawnień do tej operacji.",
 				reason: "Operacja wymaga innych uprawnień albo stronę otwarto w innej sesji.",
-				remedy: "Zaloguj się na konto z odpowiednimi uprawnieniami albo zwróć się do help desku."
+				remedy: "Zaloguj się na konto z odpowiednimi uprawnieniami albo zwróć się do Help Desk."
 			}
 		},
 		rate_limited: {
