@@ -1,0 +1,144 @@
+package home
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"gopkg.in/yaml.v3"
+
+	"certsign/internal/problem"
+)
+
+// ConfigName is the settings file's name.
+const ConfigName = "config.yaml"
+
+// maxConfig is far more than anybody writes by hand.
+const maxConfig = 1 << 20
+
+// Config is the person's own settings: config.yaml. No page can change or read them.
+type Config struct {
+	// Language of windows and messages: "pl" or "en"; "" follows the system.
+	Language string `yaml:"language"`
+	// WindowCommand opens the agent's own window: a program and its arguments, or one string split at spaces. {url} stands
+	// for the window's address, {profile} for a private folder. Empty: Chromium, Edge, Chrome or Firefox, whichever is there.
+	WindowCommand Command `yaml:"window-command"`
+	// PinentryProgram asks for PINs and passwords, in the Assuan protocol. Empty: the system's own.
+	PinentryProgram string `yaml:"pinentry-program"`
+	// PKCS11Modules are the drivers of cards and tokens: paths of shared libraries.
+	PKCS11Modules []string `yaml:"pkcs11-modules"`
+	// Proxy is an http:// or https:// proxy for everything that the agent sends out. Empty: the environment's.
+	Proxy string `yaml:"proxy"`
+	// Limits bound what pages may ask for.
+	Limits Limits `yaml:"limits"`
+}
+
+// Limits are sizes in octets and counts; 0 is the default.
+type Limits struct {
+	XML       int64 `yaml:"xml"`       // one XML document, held in memory: 64 MiB
+	Detached  int64 `yaml:"detached"`  // one document that is signed detached: 4 GiB
+	Documents int   `yaml:"documents"` // documents in one request: 100
+	Pages     int   `yaml:"pages"`     // pages connected at once: 32
+}
+
+// Command is a program and its arguments; in YAML a list, or a string.
+type Command []string
+
+// UnmarshalYAML reads a list or a string split at white space.
+func (c *Command) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		var s string
+		if err := n.Decode(&s); err != nil {
+			return err
+		}
+		*c = splitWords(s)
+		return nil
+	}
+	return n.Decode((*[]string)(c))
+}
+
+// splitWords splits at spaces outside double quotes.
+func splitWords(s string) []string {
+	var words []string
+	var word []rune
+	quoted, started := false, false
+	for _, r := range s {
+		switch {
+		case r == '"':
+			quoted, started = !quoted, true
+		case (r == ' ' || r == '\t') && !quoted:
+			if started {
+				words, word, started = append(words, string(word)), nil, false
+			}
+		default:
+			word, started = append(word, r), true
+		}
+	}
+	if started {
+		words = append(words, string(word))
+	}
+	return words
+}
+
+// Config reads config.yaml. Where there is none it writes one in which everything is explained and nothing is set.
+func (d *Dir) Config() (Config, error) {
+	var c Config
+	b, err := d.Read(ConfigName, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, d.Write(ConfigName, []byte(template))
+	}
+	if err != nil {
+		return c, err
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(b))
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, problem.Wrap(problem.BadRequest, err, "%s cannot be read", d.Path(ConfigName))
+	}
+	if err := c.check(); err != nil {
+		return Config{}, problem.Wrap(problem.BadRequest, err, "%s cannot be used", d.Path(ConfigName))
+	}
+	return c, nil
+}
+
+func (c Config) check() error {
+	switch c.Language {
+	case "", "pl", "en":
+	default:
+		return fmt.Errorf("language is pl or en, not %q", c.Language)
+	}
+	if c.Limits.XML < 0 || c.Limits.Detached < 0 || c.Limits.Documents < 0 || c.Limits.Pages < 0 {
+		return errors.New("limits are not negative")
+	}
+	return nil
+}
+
+const template = `# CertSign: your settings. Only you can change them; a web page can neither see nor set them.
+# A line takes effect when the # before it is removed and certsign is started again.
+
+# The language of windows and messages: pl or en. Otherwise the system's.
+#language: pl
+
+# What opens CertSign's own window, in which you approve a site, choose where a key shall live and read what you sign.
+# {url} stands for the window's address and {profile} for a private folder. Otherwise Chromium, Edge, Chrome or Firefox.
+#window-command: ["chromium", "--app={url}", "--user-data-dir={profile}"]
+
+# What asks for your PIN or password, such as pinentry-gtk-2 or pinentry-mac. Otherwise the system's own.
+#pinentry-program: /usr/bin/pinentry-gtk-2
+
+# The drivers of your cards and tokens.
+#pkcs11-modules:
+#  - /usr/lib/x86_64-linux-gnu/opensc-pkcs11.so
+
+# The proxy for everything that CertSign sends out. Otherwise HTTPS_PROXY and NO_PROXY.
+#proxy: http://proxy.example:3128
+
+# What pages may ask for, in octets and counts.
+#limits:
+#  xml: 67108864          # one XML document, held in memory
+#  detached: 4294967296   # one document that is signed detached
+#  documents: 100         # documents in one request
+#  pages: 32              # pages connected at once
+`

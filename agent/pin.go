@@ -1,0 +1,134 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"certsign/internal/problem"
+)
+
+// maxPINPrompts is how often one operation may ask for a PIN; each wrong one costs the token a try.
+const maxPINPrompts = 3
+
+// askFor is the part of a PINRequest that the core knows and a store does not.
+type askFor struct {
+	purpose  Purpose
+	document string
+	keep     string // a ceremony that may keep the secret for its own end
+}
+
+// withPIN runs op, which calls a store once and may ask for a PIN once. After a wrong PIN it runs op again only when the
+// person submits another one: at most three prompts, and none for the try that would lock the token.
+func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskPIN) error) error {
+	wrong := false
+	for try := 1; ; try++ {
+		asked, last := false, false
+		ask := func(ctx context.Context, req PINRequest) (*Secret, error) {
+			if asked {
+				return nil, problem.New(problem.PINIncorrect, "the store asked twice in one operation")
+			}
+			asked = true
+			if wrong && req.State == PINFinal {
+				last = true
+				return nil, problem.New(problem.PINIncorrect, "one try is left, and it is not used without a new start")
+			}
+			if req.Purpose == "" {
+				req.Purpose = what.purpose
+			}
+			req.Origin, req.Document, req.Incorrect = c.origin.Display(), what.document, wrong
+			if held := a.secrets.get(what.keep); held != nil && !wrong {
+				return held, nil
+			}
+			c.awaiting("pin")
+			ctx, gone := c.untilGone(ctx)
+			defer gone()
+			s, err := a.pins.AskPIN(ctx, req)
+			if err != nil {
+				return nil, err
+			}
+			a.secrets.keep(what.keep, s)
+			return s, nil
+		}
+		err := op(ask)
+		code := problem.CodeOf(err)
+		if !asked || code != problem.PINIncorrect && code != problem.PasswordWeak {
+			return err
+		}
+		a.secrets.forget(what.keep)
+		if try == maxPINPrompts || last || ctx.Err() != nil {
+			return err
+		}
+		wrong = true
+	}
+}
+
+// secrets keeps a ceremony's PIN between its two legs, so that the certificate can be stored without asking again. It
+// lives in memory only, and not longer than the limit.
+type secrets struct {
+	life time.Duration
+	mu   sync.Mutex
+	kept map[string]*keptSecret
+}
+
+type keptSecret struct {
+	secret *Secret
+	timer  *time.Timer
+}
+
+func newSecrets(life time.Duration) *secrets {
+	return &secrets{life: life, kept: map[string]*keptSecret{}}
+}
+
+// keep stores a copy of s for the ceremony; "" keeps nothing.
+func (k *secrets) keep(ceremony string, s *Secret) {
+	if ceremony == "" {
+		return
+	}
+	k.forget(ceremony)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.kept[ceremony] = &keptSecret{secret: s.Clone(), timer: time.AfterFunc(k.life, func() { k.forget(ceremony) })}
+}
+
+// get returns a copy for the ceremony, or nil.
+func (k *secrets) get(ceremony string) *Secret {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if h := k.kept[ceremony]; h != nil && ceremony != "" {
+		return h.secret.Clone()
+	}
+	return nil
+}
+
+func (k *secrets) forget(ceremony string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if h := k.kept[ceremony]; h != nil {
+		h.timer.Stop()
+		h.secret.Wipe()
+		delete(k.kept, ceremony)
+	}
+}
+
+func (k *secrets) forgetAll() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, h := range k.kept {
+		h.timer.Stop()
+		h.secret.Wipe()
+		delete(k.kept, id)
+	}
+}
+
+// documentLabel names documents in a PIN prompt: the first, and how many more.
+func documentLabel(names []string) string {
+	switch len(names) {
+	case 0:
+		return ""
+	case 1:
+		return names[0]
+	}
+	return fmt.Sprintf("%s (+%d)", names[0], len(names)-1)
+}
