@@ -14,8 +14,12 @@ import (
 	"time"
 )
 
-// grace is how long a program may take to leave by itself after it was asked to: a browser writes its profile.
-const grace = 2 * time.Second
+// How long a program may take to leave by itself after it was asked to, since a browser writes its profile, and how long
+// what it started may then take. Where nobody reaps orphans, as in some containers, the dead among those look alive.
+const (
+	grace       = 2 * time.Second
+	orphanGrace = 200 * time.Millisecond
+)
 
 // Process is a running program and whatever it started.
 type Process struct {
@@ -75,28 +79,23 @@ func (p *Process) Err() error {
 func (p *Process) Stop() {
 	p.stop.Do(func() {
 		p.group.terminate()
-		deadline := time.NewTimer(grace)
-		defer deadline.Stop()
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for p.running() {
-			select {
-			case <-deadline.C:
-				p.group.kill()
-				<-p.done
-				return
-			case <-tick.C:
-			}
+		select {
+		case <-p.done:
+		case <-time.After(grace):
+		}
+		for until := time.Now().Add(orphanGrace); p.ended() && p.group.alive() && time.Now().Before(until); {
+			time.Sleep(10 * time.Millisecond)
 		}
 		p.group.kill()
+		<-p.done
 	})
 }
 
-func (p *Process) running() bool {
+func (p *Process) ended() bool {
 	select {
 	case <-p.done:
-		return p.group.alive()
-	default:
 		return true
+	default:
+		return false
 	}
 }

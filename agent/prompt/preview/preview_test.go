@@ -82,16 +82,13 @@ func TestATreeHoldsEverythingInTheDocument(t *testing.T) {
 	assert.Equal(t, "p:a", root.Name)
 	assert.Equal(t, []Attribute{{Name: "xmlns:p", Value: "urn:x"}, {Name: "b", Value: `1 & "2"`}}, root.Attributes)
 	require.Len(t, root.Children, 5)
-	text, leaf := root.Children[0].Leaf()
-	require.True(t, leaf)
-	assert.Equal(t, "zażółć <b> Ż <i> end", text.Text)
+	require.True(t, root.Children[0].Leaf())
+	assert.Equal(t, "zażółć <b> Ż <i> end", root.Children[0].Children[0].Text)
 	assert.Equal(t, &Node{Type: Instruction, Name: "go", Text: "now"}, root.Children[1])
-	text, leaf = root.Children[2].Leaf()
-	assert.True(t, leaf)
-	assert.Nil(t, text)
+	assert.True(t, root.Children[2].Leaf())
+	assert.Empty(t, root.Children[2].Children)
 	assert.Equal(t, " mixed\n  ", root.Children[3].Text)
-	_, leaf = root.Leaf()
-	assert.False(t, leaf)
+	assert.False(t, root.Leaf())
 	assert.Equal(t, d.Total, d.Shown)
 }
 
@@ -105,13 +102,13 @@ func TestWhatIsLeftOutOfATreeIsSaid(t *testing.T) {
 
 	long := []byte("<a b='" + strings.Repeat("ż", 50) + "'>" + strings.Repeat("ó", 50) + "</a>")
 	d = Read(long, int64(len(long)), Limits{Run: 11})
-	text, _ := d.Nodes[0].Leaf()
+	text := d.Nodes[0].Children[0]
 	assert.Equal(t, strings.Repeat("ó", 5), text.Text)
 	assert.True(t, text.Cut)
 	assert.True(t, d.Nodes[0].Attributes[0].Cut)
 
 	d = Read(long, int64(len(long)), Limits{Volume: 100})
-	text, _ = d.Nodes[0].Leaf()
+	text = d.Nodes[0].Children[0]
 	assert.Empty(t, text.Text)
 	assert.True(t, text.Cut, "an exhausted volume is said too")
 

@@ -36,18 +36,9 @@ type Attribute struct {
 	Cut         bool
 }
 
-// Leaf returns the text of an element that holds only text, or nothing.
-func (n *Node) Leaf() (text *Node, ok bool) {
-	switch {
-	case n.Type != Element:
-		return nil, false
-	case len(n.Children) == 0:
-		return nil, true
-	case len(n.Children) == 1 && n.Children[0].Type == Characters:
-		return n.Children[0], true
-	default:
-		return nil, false
-	}
+// Leaf reports an element that holds nothing but text, which is then its only child, or nothing at all.
+func (n *Node) Leaf() bool {
+	return n.Type == Element && (len(n.Children) == 0 || len(n.Children) == 1 && n.Children[0].Type == Characters)
 }
 
 var (

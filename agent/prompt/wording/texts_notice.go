@@ -7,6 +7,6 @@ var notices = map[string]entry{
 	"notice.signed.title":   {"Podpis został złożony", "The signature has been made"},
 	"notice.signed":         {"Podpisano i przekazano stronie: %s.", "Signed and handed over to the site: %s."},
 	"notice.failed.title":   {"Nie udało się", "It did not work"},
-	"notice.failed":         {"Operacja nie została wykonana.", "The operation was not carried out."},
+	"notice.self":           {"To okno zaraz zamknie się samo.", "This window will close by itself in a moment."},
 	"notice.failed.code":    {"Kod", "Code"},
 }

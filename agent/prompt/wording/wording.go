@@ -10,6 +10,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"certsign/internal/problem"
 )
 
 // Language is one that people are spoken to in.
@@ -88,12 +92,14 @@ func (l Language) plural(n int) string {
 	}
 }
 
-// Reason returns why something cannot be used, for a problem code.
+// Reason returns why something cannot be used, for a problem code: a few words without a full stop.
 func (l Language) Reason(code string) string {
 	if e, ok := reasons["reason."+code]; ok {
 		return e.in(l)
 	}
-	return l.Text("reason", Visible(code))
+	message := strings.TrimSuffix(problem.Describe(problem.Code(code), string(l)).Message, ".")
+	first, size := utf8.DecodeRuneInString(message)
+	return string(unicode.ToLower(first)) + message[size:]
 }
 
 var months = map[Language][12]string{
