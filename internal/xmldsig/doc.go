@@ -46,6 +46,9 @@ type Limits struct {
 	Digested int64
 }
 
+// MaxBytes returns the longest input accepted, the default filled in.
+func (l Limits) MaxBytes() int64 { return l.filled().Bytes }
+
 func (l Limits) filled() Limits {
 	const most = 1 << 29
 	if l.Bytes <= 0 {

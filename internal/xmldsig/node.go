@@ -236,7 +236,7 @@ func (n Node) extent() (from, to uint32) {
 	return n.i, n.i + 1
 }
 
-// Inside tells whether n is a or a descendant of a.
+// Inside tells whether n is the node a or one of its descendants.
 func (n Node) Inside(a Node) bool {
 	if n.doc == nil || n.doc != a.doc {
 		return false
