@@ -86,7 +86,8 @@ type SignatureReport struct {
 
 	// Chain is the certificates that were used, DER, the signer's first; nil when there was no such chain.
 	Chain [][]byte `json:"-"`
-	// RevocationReason and RevokedAt are set with REVOKED and REVOKED_NO_POE: the CRLReason code and the moment.
+	// RevocationReason and RevokedAt are set when the signer's certificate is revoked, or on hold (reason 6): the CRLReason
+	// code and the moment.
 	RevocationReason int        `json:"revocationReason,omitempty"`
 	RevokedAt        *time.Time `json:"revokedAt,omitempty"`
 }
