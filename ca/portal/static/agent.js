@@ -88,9 +88,9 @@ export function hideProblem() {
   show(false, byId("agent-problem"));
 }
 
-/** Whether the person, and no fault, ended the operation. */
+/** Whether the person gave the operation up on this page. A refusal in CertSign is shown like any other outcome. */
 export function cancelled(error) {
-  return error?.name === "AbortError" || error?.code === "user_cancelled";
+  return error?.name === "AbortError";
 }
 
 let client;

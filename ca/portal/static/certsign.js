@@ -699,6 +699,7 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 		const signal = options.signal ?? new AbortController().signal;
 		signal.throwIfAborted();
 		if (!isSecureContext) throw new CertSignError("insecure_context", "this page is not a secure context");
+		if (globalThis.origin === "null") throw new CertSignError("origin_rejected", "this page has no origin of its own");
 		let last;
 		const tell = (state) => {
 			if (state !== last) options.onState?.(last = state);
