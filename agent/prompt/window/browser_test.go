@@ -202,7 +202,11 @@ func TestAPersonAnswersInARealBrowser(t *testing.T) {
 			p.until(`document.querySelector(".source pre").textContent.includes("Żółta Łódź")`)
 			p.shoot("sign-whole-"+lang, true)
 			p.click("#certificate-1")
+			p.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": 380, "height": 700, "deviceScaleFactor": 2, "mobile": false})
+			p.shoot("sign-zoomed-"+lang, false)
+			p.call("Emulation.clearDeviceMetricsOverride", nil)
 			p.until(`document.querySelector("#sign").getAttribute("aria-disabled") === "false"`)
+			p.shoot("sign-armed-"+lang, false)
 			p.click("#sign")
 			require.NoError(t, <-o.result)
 			assert.Equal(t, "keyfile/02", got.Key)
@@ -219,6 +223,8 @@ func TestAPersonAnswersInARealBrowser(t *testing.T) {
 			p := attach(t, w, "#sign")
 			for i := range 5 {
 				p.click(fmt.Sprintf(`[data-document="%d"] > summary`, i))
+				p.until(fmt.Sprintf(`(() => { const f = document.querySelector('[data-document="%d"] .fetched'), pre = f.querySelector("div.source pre");
+					return f.childElementCount > 0 && (!pre || pre.textContent !== "") })()`, i))
 			}
 			p.until(`document.querySelectorAll(".fetched .tree").length === 2 && document.querySelector('[data-document="3"] pre').textContent.includes("ENTITY")`)
 			assert.NotEqual(t, "owned", p.eval("document.title"))
@@ -240,6 +246,8 @@ func TestAPersonAnswersInARealBrowser(t *testing.T) {
 			open(t, w, approve(w)) // a question takes the notice's place
 			attach(t, w, "#allow")
 			w.Notify(context.Background(), agent.Notice{Kind: agent.NoticeFailed, Origin: mustOrigin("https://xn--d-uga.example"), Problem: problem.New(problem.PINLocked, "")})
+			attach(t, w, "#allow").click("#refuse")
+			attach(t, w, "#ok").shoot("notice-failed-"+lang, false)
 		})
 	}
 }

@@ -34,6 +34,7 @@ func parseTemplates(l wording.Language) *template.Template {
 		"date":        l.Date,
 		"size":        l.Size,
 		"reason":      l.Reason,
+		"name":        distinguishedName,
 		"add":         func(a, b int) int { return a + b },
 	}).ParseFS(pages, "html/*.html"))
 }
@@ -135,6 +136,20 @@ func commonName(subject string) string {
 		rest = strings.TrimLeft(rest[end:], ",+;")
 	}
 	return subject
+}
+
+// distinguishedName returns a name with a space after each separator, so that it can be read and broken into lines.
+func distinguishedName(name string) string {
+	var parts []string
+	for name != "" {
+		end := attributeEnd(name)
+		if end < len(name) {
+			end++
+		}
+		parts = append(parts, strings.TrimSpace(name[:end]))
+		name = name[end:]
+	}
+	return wording.Visible(strings.Join(parts, " "))
 }
 
 // attributeEnd returns where the first attribute ends: at a separator that is neither escaped nor quoted.

@@ -2,7 +2,7 @@ package wording
 
 var common = map[string]entry{
 	"app":         {"CertSign", "CertSign"},
-	"app.own":     {"To okno otworzył program CertSign na tym komputerze, a nie strona internetowa.", "This window was opened by the CertSign program on this computer, not by a web page."},
+	"app.own":     {"To okno programu na tym komputerze, a nie strony internetowej.", "This window belongs to a program on this computer, not to a web page."},
 	"size.octets": {"%s B", "%s B"},
 
 	"asks.site":   {"Strona", "Site"},

@@ -3,7 +3,7 @@ package wording
 // reasons says why a store, a place or a certificate cannot be used, by problem code, in the few words that fit beside what
 // they explain. Codes that are not here have the catalogue's sentence.
 var reasons = map[string]entry{
-	"reason.store_unavailable":   {"niedostępny na tym komputerze", "not available on this computer"},
+	"reason.store_unavailable":   {"brak na tym komputerze", "not present on this computer"},
 	"reason.token_absent":        {"w czytniku nie ma karty ani tokena", "there is no card or token in the reader"},
 	"reason.token_full":          {"na karcie lub tokenie nie ma miejsca", "there is no room left on the card or token"},
 	"reason.driver_failed":       {"sterownik karty lub tokena nie działa", "the driver of the card or token does not work"},

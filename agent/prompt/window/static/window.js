@@ -60,11 +60,19 @@ function guardKeys() {
   });
 }
 
-// Choosing a card chooses its store.
+// Choosing a card chooses its store, and a store shows its own kinds of keys.
 function linkPlaces() {
+  const stores = document.querySelectorAll("input[name=store]");
+  const show = () => stores.forEach((s) => {
+    const field = document.querySelector(`.field[data-store="${CSS.escape(s.value)}"]`);
+    if (field) field.hidden = !s.checked;
+  });
+  stores.forEach((s) => s.addEventListener("change", show));
   document.querySelectorAll("input[data-store]").forEach((place) => place.addEventListener("change", () => {
     document.getElementById("store-" + place.dataset.store).checked = true;
+    show();
   }));
+  show();
 }
 
 // A tree with one tab stop and arrow keys (WAI-ARIA Authoring Practices, tree view).
