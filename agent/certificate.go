@@ -7,14 +7,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
+	x509name "crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"time"
 
+	"certsign/internal/pkix"
 	"certsign/internal/problem"
 )
 
@@ -62,36 +64,46 @@ func (i Identity) IssuedBy(roots []*x509.Certificate) bool {
 	return len(roots) > 0 && VerifyChain(i.Key.Chain, roots, i.Certificate.NotBefore.Add(time.Second)) == nil
 }
 
-// VerifyChain checks that chain (DER, the end certificate first) leads to one of roots at that moment; extended key
-// usages do not matter. Status is not checked.
+// VerifyChain checks that chain (DER, the end certificate first) leads to one of roots at that moment (RFC 5280, 6.1).
+// Status is not checked.
 func VerifyChain(chain [][]byte, roots []*x509.Certificate, at time.Time) error {
 	if len(chain) == 0 {
 		return problem.New(problem.CertificateMismatch, "there is no certificate")
 	}
-	anchors, between := x509.NewCertPool(), x509.NewCertPool()
-	for _, r := range roots {
-		anchors.AddCert(r)
+	anchors := make([]*pkix.Certificate, len(roots))
+	for n, r := range roots {
+		c, err := pkix.ParseCertificate(r.Raw)
+		if err != nil {
+			return problem.Wrap(problem.CAMismatch, err, "the site's root certificate cannot be read")
+		}
+		anchors[n] = c
 	}
-	var leaf *x509.Certificate
+	verifier := pkix.NewVerifier(anchors)
+	var leaf *pkix.Certificate
 	for n, der := range chain {
-		c, err := x509.ParseCertificate(der)
+		c, err := pkix.ParseCertificate(der)
 		if err != nil {
 			return problem.Wrap(problem.CertificateMismatch, err, "a certificate cannot be read")
 		}
 		if n == 0 {
 			leaf = c
 		} else {
-			between.AddCert(c)
+			verifier.AddCertificate(c)
 		}
 	}
-	_, err := leaf.Verify(x509.VerifyOptions{
-		Roots: anchors, Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	})
-	if err != nil {
-		return problem.Wrap(problem.CertificateMismatch, err, "the certificate does not come from the site's CA")
+	why := errNoPath
+	for path := range verifier.Paths(leaf) {
+		if len(path) < 2 {
+			continue // the root itself is nobody's certificate
+		}
+		if _, why = verifier.Check(path, pkix.Input{At: at}); why == nil {
+			return nil
+		}
 	}
-	return nil
+	return problem.Wrap(problem.CertificateMismatch, why, "the certificate does not come from the site's CA")
 }
+
+var errNoPath = errors.New("no path leads to a root")
 
 // view is how a person sees the identity.
 func (i Identity) view(now time.Time) CertificateView {
@@ -111,7 +123,7 @@ func (i Identity) view(now time.Time) CertificateView {
 	return v
 }
 
-func displayName(n pkix.Name) string {
+func displayName(n x509name.Name) string {
 	if n.CommonName != "" {
 		return n.CommonName
 	}
