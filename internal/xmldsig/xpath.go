@@ -16,6 +16,7 @@ var (
 	leaveOut = regexp.MustCompile(`^not\(ancestor-or-self::` + qName + `\)$`)
 	keepOnly = regexp.MustCompile(`^ancestor-or-self::` + qName + `$`)
 	allNamed = regexp.MustCompile(`^(?://|/descendant::|/descendant-or-self::)` + qName + `$`)
+	inRoot   = regexp.MustCompile(`^/\*/` + qName + `$`)
 	hereIn   = regexp.MustCompile(`^here\(\)/ancestor::` + qName + `\[1\]$`)
 	byID     = regexp.MustCompile(`^id\((?:'([^']+)'|"([^"]+)")\)$`)
 )
@@ -109,6 +110,7 @@ func filter2(in NodeSet, t Node, sig *Signature) (NodeSet, error) {
 	return in, nil
 }
 
+// selected returns the nodes an expression of Filter 2.0 selects.
 func selected(d *Document, text string, el Node, sig *Signature) ([]Node, error) {
 	if text == "/" {
 		return []Node{d.Node()}, nil
@@ -120,26 +122,38 @@ func selected(d *Document, text string, el Node, sig *Signature) ([]Node, error)
 		}
 		return found, nil
 	}
-	m, here := allNamed.FindStringSubmatch(text), false
-	if m == nil {
-		if m, here = hereIn.FindStringSubmatch(text), true; m == nil {
-			return nil, errXPath
+	for _, form := range []struct {
+		pattern *regexp.Regexp
+		find    func(space, local string) ([]Node, error)
+	}{
+		{allNamed, func(space, local string) ([]Node, error) { return slices.Collect(d.Node().Named(space, local)), nil }},
+		{inRoot, func(space, local string) (out []Node, _ error) {
+			for c := range d.Root().Elements() {
+				if c.Is(space, local) {
+					out = append(out, c)
+				}
+			}
+			return out, nil
+		}},
+		{hereIn, func(space, local string) ([]Node, error) {
+			if d != sig.Element.doc {
+				return nil, errors.New("the function here() outside the signature's own document")
+			}
+			for n := el.Parent(); n.Exists(); n = n.Parent() {
+				if n.Is(space, local) {
+					return []Node{n}, nil
+				}
+			}
+			return nil, nil
+		}},
+	} {
+		if m := form.pattern.FindStringSubmatch(text); m != nil {
+			space, local, err := expressionName(el, m[1], m[2])
+			if err != nil {
+				return nil, err
+			}
+			return form.find(space, local)
 		}
 	}
-	space, local, err := expressionName(el, m[1], m[2])
-	if err != nil {
-		return nil, err
-	}
-	if !here {
-		return slices.Collect(d.Node().Named(space, local)), nil
-	}
-	if d != sig.Element.doc {
-		return nil, errors.New("the function here() outside the signature's own document")
-	}
-	for n := el.Parent(); n.Exists(); n = n.Parent() {
-		if n.Is(space, local) {
-			return []Node{n}, nil
-		}
-	}
-	return nil, nil
+	return nil, errXPath
 }

@@ -2,6 +2,7 @@ package xades
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 
@@ -143,12 +144,14 @@ func (p *parsing) references(ctx context.Context) (targets []xmldsig.Node, err e
 // that was moved to a place where a program that reads the document does not look for it.
 func (p *parsing) misplaced(ref xmldsig.Reference, target xmldsig.Node) error {
 	const typeObject, typeManifest = xmldsig.Namespace + "Object", xmldsig.Namespace + "Manifest"
+	isObject, own := target.Is(xmldsig.Namespace, "Object"), target.Parent() == p.sig.Element
 	switch {
-	case target.Exists() && target.Document() == p.doc && target.Is(xmldsig.Namespace, "Object") && target.Parent() != p.sig.Element && target.Inside(p.sig.Element),
-		ref.Type == typeObject && (!target.Is(xmldsig.Namespace, "Object") || target.Parent() != p.sig.Element):
-		return fmt.Errorf("the reference leads to something other than an object of its own signature")
+	case isObject && !own && target.Inside(p.sig.Element),
+		// Some signatures call their KeyInfo an object.
+		ref.Type == typeObject && !(own && (isObject || target == p.sig.KeyInfo)):
+		return errors.New("the reference leads to something other than an object of its own signature")
 	case ref.Type == typeManifest && (!target.Is(xmldsig.Namespace, "Manifest") || target.Parent().Parent() != p.sig.Element):
-		return fmt.Errorf("the reference leads to something other than a manifest of its own signature")
+		return errors.New("the reference leads to something other than a manifest of its own signature")
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func isXAdES(space string) bool {
 func isETSI(space string) bool { return isXAdES(space) || space == namespace141 }
 
 func isSignedPropertiesType(t string) bool {
-	return t == typeSignedProperties || t == namespace122+"SignedProperties" || t == namespace111+"SignedProperties"
+	return t == typeSignedProperties || t == namespace132+"SignedProperties" || t == namespace122+"SignedProperties" || t == namespace111+"SignedProperties"
 }
 
 // properties are a signature's own qualifying properties.
