@@ -1,0 +1,103 @@
+// Command certsign-pkcs11 loads one PKCS#11 module and does with it what the agent says, in the language of package wire on
+// standard input and output. Drivers of cards are foreign code: here they can crash or hang without taking the agent along,
+// and what they leave in memory is gone with the process. The agent starts one for each operation or open key and ends it
+// afterwards; when its standard input closes, it ends by itself.
+//
+//	certsign-pkcs11 MODULE
+//
+// MODULE is an absolute path. A PIN comes over standard input and is never in an argument, the environment or a message.
+// What the driver prints goes to standard error. It is built with cgo; the agent is not.
+//
+// It does not decide anything: consent, the choice of the token and what is signed are the agent's. PIN attempts are
+// counted by what it is told: one OpOpen is at most one C_Login.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"certsign/agent/keystore/pkcs11/wire"
+)
+
+func main() {
+	// The first thread: some drivers want all calls from the one that initialised them.
+	runtime.LockOSThread()
+	if len(os.Args) != 2 || !filepath.IsAbs(os.Args[1]) {
+		fmt.Fprintln(os.Stderr, "certsign-pkcs11: error: usage: certsign-pkcs11 /path/of/module (certsign starts it)")
+		os.Exit(2)
+	}
+	out, err := takeStdout()
+	if err == nil {
+		err = harden()
+	}
+	if err == nil {
+		err = serve(&module{path: os.Args[1]}, os.Stdin, out, func() { os.Exit(1) })
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "certsign-pkcs11: error:", err)
+		os.Exit(1)
+	}
+}
+
+// message is a call with its secret.
+type message struct {
+	call   wire.Call
+	secret []byte
+}
+
+// patience is how long a call that is under way may still take once nobody waits for it.
+const patience = time.Second
+
+// serve answers calls until the input ends or OpEnd comes. A call that hangs when the input has ended is given up: a driver
+// must not keep the process alive after the agent is gone.
+func serve(m *module, in io.Reader, out io.Writer, giveUp func()) error {
+	defer m.close()
+	calls := make(chan message)
+	ended := make(chan error, 1)
+	go func() {
+		defer close(calls)
+		for {
+			var next message
+			var err error
+			if next.secret, err = wire.Read(in, &next.call); err != nil {
+				if !errors.Is(err, io.EOF) {
+					ended <- err
+				}
+				time.AfterFunc(patience, giveUp)
+				return
+			}
+			calls <- next
+		}
+	}()
+	for next := range calls {
+		result, failure := m.do(next.call, next.secret)
+		clear(next.secret)
+		var answer wire.Answer
+		if failure != nil {
+			answer.Failure = failure
+		} else if result != nil {
+			encoded, err := encode(result)
+			if err != nil {
+				return err
+			}
+			answer.Result = encoded
+		}
+		if err := wire.Write(out, answer, nil); err != nil {
+			return err
+		}
+		if next.call.Op == wire.OpEnd {
+			return nil
+		}
+	}
+	select {
+	case err := <-ended:
+		return err
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+
+	"github.com/miekg/pkcs11"
+
+	"certsign/agent/keystore/pkcs11/wire"
+)
+
+// generate makes a key pair on the token: its own (CKA_TOKEN), never to be read (CKA_SENSITIVE, not CKA_EXTRACTABLE), for
+// signatures only where the token lets that be said. The new key is the chosen one.
+func (s *session) generate(p wire.GenerateParams) (any, *wire.Failure) {
+	id := make([]byte, 20)
+	if _, err := rand.Read(id); err != nil {
+		return nil, refuse("no random numbers")
+	}
+	public := []*pkcs11.Attribute{
+		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
+		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
+		pkcs11.NewAttribute(pkcs11.CKA_VERIFY, true),
+		pkcs11.NewAttribute(pkcs11.CKA_LABEL, p.Label),
+		pkcs11.NewAttribute(pkcs11.CKA_ID, id),
+	}
+	private := []*pkcs11.Attribute{
+		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
+		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
+		pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true),
+		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
+		pkcs11.NewAttribute(pkcs11.CKA_SIGN, true),
+		pkcs11.NewAttribute(pkcs11.CKA_LABEL, p.Label),
+		pkcs11.NewAttribute(pkcs11.CKA_ID, id),
+	}
+	var mechanism uint
+	switch {
+	case p.Type == wire.KeyRSA && (p.Bits == 2048 || p.Bits == 3072):
+		mechanism = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
+		public = append(public,
+			pkcs11.NewAttribute(pkcs11.CKA_MODULUS_BITS, p.Bits),
+			pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
+	case p.Type == wire.KeyEC && (bytes.Equal(p.Curve, wire.OIDP256) || bytes.Equal(p.Curve, wire.OIDP384)):
+		mechanism = pkcs11.CKM_EC_KEY_PAIR_GEN
+		public = append(public, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, p.Curve))
+	default:
+		return nil, refuse("a key of type %q, %d bits", p.Type, p.Bits)
+	}
+	verifyOnly := append(public[:len(public):len(public)],
+		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, false), pkcs11.NewAttribute(pkcs11.CKA_WRAP, false))
+	signOnly := append(private[:len(private):len(private)],
+		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, false), pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, false))
+	how := []*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)}
+	publicHandle, privateHandle, err := s.ctx.GenerateKeyPair(s.handle, how, verifyOnly, signOnly)
+	if dislikesTemplate(err) {
+		publicHandle, privateHandle, err = s.ctx.GenerateKeyPair(s.handle, how, public, private)
+	}
+	if err != nil {
+		return nil, failed("C_GenerateKeyPair", err)
+	}
+	if failure := s.checkNew(privateHandle); failure != nil {
+		_ = s.ctx.DestroyObject(s.handle, privateHandle)
+		_ = s.ctx.DestroyObject(s.handle, publicHandle)
+		return nil, failure
+	}
+	object := s.describe(publicHandle, wire.ClassPublic)
+	s.rename(&object, publicHandle, privateHandle, id)
+	s.use(privateHandle, p.Type)
+	return wire.GenerateResult{Public: object}, nil
+}
+
+// dislikesTemplate says whether a token refused because of an attribute rather than because it cannot make the key.
+func dislikesTemplate(err error) bool {
+	for _, code := range []uint{
+		pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_TEMPLATE_INCONSISTENT, pkcs11.CKR_ATTRIBUTE_READ_ONLY,
+	} {
+		if errors.Is(err, pkcs11.Error(code)) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkNew believes no token that it honoured the template.
+func (s *session) checkNew(private pkcs11.ObjectHandle) *wire.Failure {
+	extractable, known := s.flag(private, pkcs11.CKA_EXTRACTABLE)
+	if known && extractable {
+		return &wire.Failure{Cause: wire.CauseUnsupported, Detail: "the token made a key that can be copied out of it"}
+	}
+	sensitive, known := s.flag(private, pkcs11.CKA_SENSITIVE)
+	if known && !sensitive {
+		return &wire.Failure{Cause: wire.CauseUnsupported, Detail: "the token made a key that can be read"}
+	}
+	return nil
+}
+
+// rename gives both halves the ID that follows from the public key, by which other programs find the certificate. A token
+// that lets an ID be given only once keeps the first.
+func (s *session) rename(object *wire.Object, publicHandle, privateHandle pkcs11.ObjectHandle, id []byte) {
+	public, err := object.PublicKey()
+	if err != nil {
+		return
+	}
+	better, err := wire.KeyID(public)
+	if err != nil {
+		return
+	}
+	set := func(o pkcs11.ObjectHandle, id []byte) error {
+		return s.ctx.SetAttributeValue(s.handle, o, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_ID, id)})
+	}
+	if set(privateHandle, better) != nil {
+		return
+	}
+	if set(publicHandle, better) != nil {
+		_ = set(privateHandle, id)
+		return
+	}
+	object.ID = better
+}
+
+// attach writes certificates. The first replaces the ones with its ID, but is written before they go.
+func (s *session) attach(p wire.AttachParams) (any, *wire.Failure) {
+	stored := 0
+	for i, c := range p.Certificates {
+		if len(c.ID) == 0 || len(c.Value) == 0 || len(c.Value) > wire.MaxAttribute {
+			return nil, refuse("certificate %d", i)
+		}
+		failure := s.write(c, i == 0)
+		switch {
+		case failure == nil:
+			stored++
+		case i == 0:
+			return nil, failure
+		default: // an issuer that found no room: the signer's own certificate is there
+			return wire.AttachResult{Stored: stored}, nil
+		}
+	}
+	return wire.AttachResult{Stored: stored}, nil
+}
+
+func (s *session) write(c wire.Certificate, replace bool) *wire.Failure {
+	same, failure := s.find(
+		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_CERTIFICATE), pkcs11.NewAttribute(pkcs11.CKA_ID, c.ID))
+	if failure != nil {
+		return failure
+	}
+	var others []pkcs11.ObjectHandle
+	there := false
+	for _, o := range same {
+		if bytes.Equal(s.attribute(o, pkcs11.CKA_VALUE), c.Value) {
+			there = true
+		} else {
+			others = append(others, o)
+		}
+	}
+	if !there {
+		_, err := s.ctx.CreateObject(s.handle, []*pkcs11.Attribute{
+			pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_CERTIFICATE),
+			pkcs11.NewAttribute(pkcs11.CKA_CERTIFICATE_TYPE, pkcs11.CKC_X_509),
+			pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
+			pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
+			pkcs11.NewAttribute(pkcs11.CKA_ID, c.ID),
+			pkcs11.NewAttribute(pkcs11.CKA_LABEL, c.Label),
+			pkcs11.NewAttribute(pkcs11.CKA_SUBJECT, c.Subject),
+			pkcs11.NewAttribute(pkcs11.CKA_ISSUER, c.Issuer),
+			pkcs11.NewAttribute(pkcs11.CKA_SERIAL_NUMBER, c.Serial),
+			pkcs11.NewAttribute(pkcs11.CKA_VALUE, c.Value),
+		})
+		if err != nil {
+			return failed("C_CreateObject", err)
+		}
+	}
+	if replace {
+		for _, o := range others {
+			if err := s.ctx.DestroyObject(s.handle, o); err != nil {
+				return failed("C_DestroyObject", err)
+			}
+		}
+	}
+	return nil
+}
+
+// delete destroys all that has the ID, the private key first: what a crash leaves can sign nothing.
+func (s *session) delete(p wire.DeleteParams) (any, *wire.Failure) {
+	if len(p.ID) == 0 {
+		return nil, refuse("no key ID")
+	}
+	deleted := 0
+	for _, class := range []uint{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_PUBLIC_KEY, pkcs11.CKO_CERTIFICATE} {
+		found, failure := s.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, class), pkcs11.NewAttribute(pkcs11.CKA_ID, p.ID))
+		if failure != nil {
+			return nil, failure
+		}
+		for _, o := range found {
+			if err := s.ctx.DestroyObject(s.handle, o); err != nil {
+				return nil, failed("C_DestroyObject", err)
+			}
+			deleted++
+		}
+	}
+	if deleted == 0 {
+		return nil, &wire.Failure{Cause: wire.CauseKey, Detail: "the token has no such key"}
+	}
+	return nil, nil
+}

@@ -1,0 +1,167 @@
+package pkcs11
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"strings"
+
+	"certsign/agent"
+	"certsign/agent/keystore/pkcs11/wire"
+)
+
+// tokenKey is a key on a token, and how the token knows it.
+type tokenKey struct {
+	agent.Key
+	ckaID  []byte
+	kind   wire.KeyType
+	object wire.Object // of the public key, or what stands for it
+}
+
+const maxChain = 5
+
+// certificate is a certificate on a token.
+type certificate struct {
+	*x509.Certificate
+	id    []byte
+	label string
+}
+
+// compose puts together the keys of a token from the objects that it shows without log-in. Private keys are mostly
+// hidden then, so a public key counts as a key, and so does a certificate that is not a CA's. Certificates are matched by
+// CKA_ID and must hold the key; one that was stored under another ID is matched by the key it holds.
+func compose(place agent.Place, objects []wire.Object) []tokenKey {
+	var certificates []certificate
+	var keys []*tokenKey
+	byID := map[string]*tokenKey{}
+	for _, o := range objects {
+		switch {
+		case len(o.ID) == 0:
+		case o.Class == wire.ClassCertificate:
+			if c, err := x509.ParseCertificate(o.Value); err == nil {
+				certificates = append(certificates, certificate{c, o.ID, o.Label})
+			}
+		case o.Class == wire.ClassPublic || o.Class == wire.ClassPrivate:
+			k := byID[string(o.ID)]
+			if k == nil {
+				if o.KeyType != wire.KeyRSA && o.KeyType != wire.KeyEC {
+					continue
+				}
+				k = &tokenKey{ckaID: o.ID, kind: o.KeyType}
+				byID[string(o.ID)] = k
+				keys = append(keys, k)
+			}
+			if public, err := o.PublicKey(); err == nil && k.Public == nil && o.KeyType == k.kind {
+				k.Public, k.object = public, o
+			}
+			if k.Label == "" {
+				k.Label = o.Label
+			}
+		}
+	}
+	for _, c := range certificates {
+		if c.IsCA || owner(keys, c) != nil {
+			continue
+		}
+		if k := byID[string(c.id)]; k != nil && k.Public != nil {
+			continue // another key's certificate under this key's ID
+		}
+		object, err := wire.NewPublic(c.PublicKey)
+		if err != nil {
+			continue
+		}
+		k := byID[string(c.id)]
+		switch {
+		case k == nil:
+			k = &tokenKey{ckaID: c.id, kind: object.KeyType}
+			byID[string(c.id)] = k
+			keys = append(keys, k)
+		case k.kind != object.KeyType:
+			continue
+		}
+		k.Public, k.object = c.PublicKey, object
+	}
+	composed := make([]tokenKey, len(keys))
+	for i, k := range keys {
+		k.complete(place, certificates)
+		composed[i] = *k
+	}
+	return composed
+}
+
+// owner returns the key whose public half the certificate holds.
+func owner(keys []*tokenKey, c certificate) *tokenKey {
+	for _, k := range keys {
+		if samePublic(k.Public, c.PublicKey) {
+			return k
+		}
+	}
+	return nil
+}
+
+// complete fills in what follows from the public key and the certificates.
+func (k *tokenKey) complete(place agent.Place, certificates []certificate) {
+	k.Store, k.Place, k.Where, k.Hardware = Name, place.ID, place.Label, place.Hardware
+	k.Algorithm = agent.AlgorithmOf(k.Public)
+	k.ID = keyID(place.ID, k.Public, k.ckaID)
+	var own *certificate
+	for i, c := range certificates {
+		if samePublic(k.Public, c.PublicKey) && (own == nil || c.NotAfter.After(own.NotAfter)) {
+			own = &certificates[i]
+		}
+	}
+	if own == nil {
+		return
+	}
+	if k.Label == "" {
+		k.Label = own.label
+	}
+	if k.Label == "" {
+		k.Label = own.Subject.CommonName
+	}
+	k.Created = own.NotBefore
+	k.Chain = chain(own.Certificate, certificates)
+}
+
+// chain returns the certificate and, as far as they are on the token, its issuers.
+func chain(own *x509.Certificate, certificates []certificate) [][]byte {
+	all := [][]byte{own.Raw}
+	for last := own; len(all) < maxChain && !bytes.Equal(last.RawIssuer, last.RawSubject); {
+		var issuer *x509.Certificate
+		for _, c := range certificates {
+			if bytes.Equal(c.RawSubject, last.RawIssuer) && last.CheckSignatureFrom(c.Certificate) == nil {
+				issuer = c.Certificate
+				break
+			}
+		}
+		if issuer == nil {
+			break
+		}
+		all = append(all, issuer.Raw)
+		last = issuer
+	}
+	return all
+}
+
+// keyID names a key: by its token and the start of the SHA-256 of its SubjectPublicKeyInfo, or, when the token does not
+// show the public key before log-in, by its CKA_ID.
+func keyID(place string, public crypto.PublicKey, ckaID []byte) string {
+	if spki, err := x509.MarshalPKIXPublicKey(public); err == nil {
+		sum := sha256.Sum256(spki)
+		return place + ".k" + hex.EncodeToString(sum[:16])
+	}
+	return place + ".i" + hex.EncodeToString(ckaID)
+}
+
+// placeOf returns the place in a key's ID.
+func placeOf(id string) string {
+	place, _, _ := strings.Cut(id, ".")
+	return place
+}
+
+func samePublic(a, b crypto.PublicKey) bool {
+	equal, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && equal.Equal(b)
+}

@@ -1,0 +1,272 @@
+package pkcs11
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"certsign/agent"
+	"certsign/agent/keystore/pkcs11/wire"
+	"certsign/internal/problem"
+)
+
+// Generate implements agent.KeyStore: the key is made on the token and stays there.
+func (s *Store) Generate(ctx context.Context, req agent.GenerateRequest, consent *agent.Consent, pin agent.AskPIN) (agent.Key, agent.Session, error) {
+	if err := consent.Check(Name, req.Place); err != nil {
+		return agent.Key{}, nil, err
+	}
+	params, ok := generateParams(req)
+	if !ok {
+		return agent.Key{}, nil, problem.New(problem.Unsupported, "key algorithm %q", req.Algorithm)
+	}
+	t, err := s.reach(ctx, req.Place)
+	if err != nil {
+		return agent.Key{}, nil, err
+	}
+	key, session, err := s.generate(ctx, t, req, params, consent, pin)
+	if err != nil {
+		t.process.end()
+		return agent.Key{}, nil, err
+	}
+	return key, session, nil
+}
+
+func (s *Store) generate(ctx context.Context, t *token, req agent.GenerateRequest, params wire.GenerateParams, consent *agent.Consent, pin agent.AskPIN) (agent.Key, agent.Session, error) {
+	can := false
+	for _, algorithm := range t.place.Keys {
+		can = can || algorithm == req.Algorithm
+	}
+	if !can {
+		return agent.Key{}, nil, problem.New(problem.Unsupported, "the token makes no %s keys through this driver", req.Algorithm)
+	}
+	if t.Flags&flagWriteProtected != 0 {
+		return agent.Key{}, nil, problem.New(problem.Unsupported, "the token is write-protected")
+	}
+	if err := t.open(ctx, writing, agent.PurposeEnroll, pin); err != nil {
+		return agent.Key{}, nil, err
+	}
+	var result wire.GenerateResult
+	if err := t.process.call(ctx, longTimes*s.config.Timeout, wire.OpGenerate, params, nil, &result); err != nil {
+		return agent.Key{}, nil, err
+	}
+	public, err := result.Public.PublicKey()
+	if err != nil || agent.AlgorithmOf(public) != req.Algorithm {
+		// A key that cannot be certified must not stay.
+		_ = t.process.call(ctx, s.config.Timeout, wire.OpDelete, wire.DeleteParams{ID: result.Public.ID}, nil, nil)
+		return agent.Key{}, nil, problem.New(problem.Unsupported, "the token made another key than it was asked for")
+	}
+	k := tokenKey{ckaID: result.Public.ID, kind: params.Type, object: result.Public}
+	k.Public, k.Label = public, params.Label
+	k.complete(t.place, nil)
+	return k.Key, &session{
+		store: s, process: t.process, place: t.place.ID, public: public, consent: consent, spendAs: req.Place, pad: logIn(t.Flags) == wire.LogInPad,
+	}, nil
+}
+
+func generateParams(req agent.GenerateRequest) (wire.GenerateParams, bool) {
+	for _, k := range kinds {
+		if k.algorithm == req.Algorithm {
+			params := k.params
+			params.Label = cleanLabel(req.Label)
+			return params, true
+		}
+	}
+	return wire.GenerateParams{}, false
+}
+
+// Open implements agent.KeyStore. The process with the driver lives as long as the session.
+func (s *Store) Open(ctx context.Context, id string, consent *agent.Consent, pin agent.AskPIN) (agent.Session, error) {
+	if err := consent.Check(Name, id); err != nil {
+		return nil, err
+	}
+	t, err := s.reach(ctx, placeOf(id))
+	if err != nil {
+		return nil, err
+	}
+	opened, err := s.openKey(ctx, t, id, consent, pin)
+	if err != nil {
+		t.process.end()
+		return nil, err
+	}
+	return opened, nil
+}
+
+func (s *Store) openKey(ctx context.Context, t *token, id string, consent *agent.Consent, pin agent.AskPIN) (*session, error) {
+	k, err := t.key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.open(ctx, reading, agent.PurposeSign, pin); err != nil {
+		return nil, err
+	}
+	public, err := t.choose(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return &session{
+		store: s, process: t.process, place: t.place.ID, public: public, consent: consent, spendAs: id, pad: logIn(t.Flags) == wire.LogInPad,
+	}, nil
+}
+
+// choose makes k the key that signs, and returns its public half, which some tokens show only now.
+func (t *token) choose(ctx context.Context, k tokenKey) (crypto.PublicKey, error) {
+	var result wire.KeyResult
+	params := wire.KeyParams{ID: k.ckaID, Type: k.kind, Public: k.object}
+	if err := t.process.call(ctx, t.process.timeout, wire.OpKey, params, nil, &result); err != nil {
+		return nil, err
+	}
+	if k.Public != nil {
+		return k.Public, nil
+	}
+	public, err := result.Public.PublicKey()
+	if err != nil {
+		return nil, problem.Wrap(problem.Unsupported, err, "the token does not show the public key")
+	}
+	return public, nil
+}
+
+// access is what a session with a token may do.
+type access bool
+
+const (
+	reading access = false
+	writing access = true
+)
+
+// open opens a session with the token and logs in: one question for the PIN at most, one C_Login at most, and neither when
+// the token's flags say that it is of no use. The PIN is wiped.
+func (t *token) open(ctx context.Context, access access, purpose agent.Purpose, pin agent.AskPIN) error {
+	how := logIn(t.Flags)
+	params := wire.OpenParams{SlotParams: wire.SlotParams{Slot: t.Slot, Token: t.Identity}, ReadWrite: access == writing, LogIn: how}
+	limit := t.process.timeout
+	var secret *agent.Secret
+	if how != wire.LogInNone {
+		if err := checkPIN(t.Flags); err != nil {
+			return err
+		}
+	}
+	switch how {
+	case wire.LogInPad:
+		limit *= longTimes
+	case wire.LogInPIN:
+		var err error
+		secret, err = pin(ctx, agent.PINRequest{
+			Label: t.place.Label, Where: t.place.Detail, State: t.place.State, Purpose: purpose,
+		})
+		if err != nil {
+			return err
+		}
+		defer secret.Wipe()
+		// Some tokens count a PIN of an impossible length as a wrong one.
+		length := uint64(len(secret.Bytes()))
+		if length == 0 || length > wire.MaxSecret || length < t.MinPIN || t.MaxPIN > 0 && length > t.MaxPIN {
+			return problem.New(problem.PINIncorrect, "the PIN of this token has %d to %d characters; no try was used", t.MinPIN, t.MaxPIN)
+		}
+	}
+	return t.process.call(ctx, limit, wire.OpOpen, params, secret.Bytes(), nil)
+}
+
+// Attach implements agent.Attacher. The key's own certificate replaces those that were there for the key; the
+// issuers' are written as far as the token has room, except roots.
+func (s *Store) Attach(ctx context.Context, id string, chain [][]byte, pin agent.AskPIN) error {
+	certificates := make([]*x509.Certificate, len(chain))
+	for i, der := range chain {
+		var err error
+		if certificates[i], err = x509.ParseCertificate(der); err != nil || len(der) > wire.MaxAttribute || i == 2*maxChain {
+			return problem.Wrap(problem.CertificateMismatch, err, "the certificate cannot be read")
+		}
+	}
+	if len(certificates) == 0 {
+		return problem.New(problem.CertificateMismatch, "no certificate")
+	}
+	t, err := s.reach(ctx, placeOf(id))
+	if err != nil {
+		return err
+	}
+	defer t.process.end()
+	k, err := t.key(ctx, id)
+	if err != nil {
+		return err
+	}
+	mismatch := problem.New(problem.CertificateMismatch, "the certificate holds another key")
+	if k.Public != nil && !samePublic(k.Public, certificates[0].PublicKey) {
+		return mismatch
+	}
+	if err := t.open(ctx, writing, agent.PurposeStore, pin); err != nil {
+		return err
+	}
+	if public, err := t.choose(ctx, k); err != nil {
+		return err
+	} else if !samePublic(public, certificates[0].PublicKey) {
+		return mismatch
+	}
+	params, err := attachParams(k, certificates)
+	if err != nil {
+		return err
+	}
+	return t.process.call(ctx, longTimes*s.config.Timeout, wire.OpAttach, params, nil, nil)
+}
+
+func attachParams(k tokenKey, certificates []*x509.Certificate) (wire.AttachParams, error) {
+	var params wire.AttachParams
+	for i, c := range certificates {
+		id, label := k.ckaID, k.Label
+		if i > 0 {
+			if string(c.RawIssuer) == string(c.RawSubject) {
+				continue
+			}
+			var err error
+			if id, err = wire.KeyID(c.PublicKey); err != nil {
+				continue
+			}
+			label = c.Subject.CommonName
+		}
+		serial, err := asn1.Marshal(c.SerialNumber)
+		if err != nil {
+			return params, fmt.Errorf("encode serial number: %w", err)
+		}
+		params.Certificates = append(params.Certificates, wire.Certificate{
+			ID: id, Label: cleanLabel(label), Subject: c.RawSubject, Issuer: c.RawIssuer, Serial: serial, Value: c.Raw,
+		})
+	}
+	return params, nil
+}
+
+// Delete implements agent.Deleter: the key and its certificates go, issuers' certificates stay.
+func (s *Store) Delete(ctx context.Context, id string, pin agent.AskPIN) error {
+	t, err := s.reach(ctx, placeOf(id))
+	if err != nil {
+		return err
+	}
+	defer t.process.end()
+	k, err := t.key(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := t.open(ctx, writing, agent.PurposeDelete, pin); err != nil {
+		return err
+	}
+	return t.process.call(ctx, s.config.Timeout, wire.OpDelete, wire.DeleteParams{ID: k.ckaID}, nil, nil)
+}
+
+// maxLabel is in characters; cards have little room.
+const maxLabel = 64
+
+func cleanLabel(label string) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range strings.ToValidUTF8(label, "") {
+		if unicode.IsPrint(r) && n < maxLabel {
+			b.WriteRune(r)
+			n++
+		}
+	}
+	if cleaned := strings.TrimSpace(b.String()); cleaned != "" {
+		return cleaned
+	}
+	return "CertSign"
+}

@@ -1,0 +1,155 @@
+// Package pkcs11 keeps keys on tokens that have a PKCS#11 module (OASIS PKCS#11 3.1, calls of version 2.20 only): cards,
+// USB tokens, the TPM, SoftHSM2. Keys are made on the token, as its own and never to be read; RSA with 2048 and 3072 bits,
+// P-256 and P-384 where the token has the mechanisms. Signatures are PKCS#1 v1.5 and ECDSA over a digest.
+//
+// No module is loaded into the agent. Each is foreign code and gets a process of its own, certsign-pkcs11, for one operation or
+// one open key: a driver that crashes or hangs is the problem driver_failed, and its process group is killed. What comes
+// from a module is checked against limits and for consistency, and no signature leaves before it was verified with the key
+// that the person chose. A module can still lie about what a token holds, and it sees the PIN: a person must trust the driver
+// that he installed. Modules are named by configuration and by a table of paths, never by a page.
+//
+// Tokens are told apart by manufacturer, model, serial number and label together. A PIN goes to a token only if the slot
+// still holds the token that the person was shown, and costs one C_Login. A token whose flags say that its PIN is locked
+// sees no C_Login at all.
+//
+// Not done here: initialising tokens, setting and unblocking PINs, importing keys, RSA-PSS, EdDSA, NSS's softokn (which
+// wants parameters when it is initialised).
+package pkcs11
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"certsign/agent"
+	"certsign/internal/problem"
+)
+
+// Name is the store's name.
+const Name = "pkcs11"
+
+// DefaultTimeout is how long a driver may take for an ordinary call. Making a key, and a PIN that is entered on the reader, may
+// take longTimes as long.
+const (
+	DefaultTimeout = 20 * time.Second
+	longTimes      = 6
+)
+
+// Config says where the modules are.
+type Config struct {
+	// Helper is the path of certsign-pkcs11. Empty: beside the running program, under the same name on every system
+	// (with .exe on Windows); links are followed first.
+	Helper string
+	// Modules are absolute paths of modules, asked before the known ones. One that is missing or broken is reported.
+	Modules []string
+	// OnlyModules leaves the table of known drivers out.
+	OnlyModules bool
+	// Timeout is how long a driver may take for an ordinary call; 0 is DefaultTimeout.
+	Timeout time.Duration
+	// Log gets what goes wrong with drivers; nil is nothing. It never gets a PIN or a digest.
+	Log *slog.Logger
+}
+
+// Store is the keys on all tokens that are there at the moment.
+type Store struct {
+	config Config
+}
+
+// New returns the store. Nothing is started before it is used.
+func New(config Config) *Store {
+	if config.Timeout <= 0 {
+		config.Timeout = DefaultTimeout
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return &Store{config: config}
+}
+
+var (
+	_ agent.KeyStore = (*Store)(nil)
+	_ agent.Attacher = (*Store)(nil)
+	_ agent.Placer   = (*Store)(nil)
+	_ agent.Deleter  = (*Store)(nil)
+)
+
+// Name implements agent.KeyStore.
+func (s *Store) Name() string { return Name }
+
+// helper returns the path of certsign-pkcs11.
+func (s *Store) helper() (string, error) {
+	path := s.config.Helper
+	if path == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return "", problem.Wrap(problem.StoreUnavailable, err, "the program's own folder")
+		}
+		if real, err := filepath.EvalSymlinks(self); err == nil {
+			self = real
+		}
+		path = filepath.Join(filepath.Dir(self), "certsign-pkcs11")
+		if runtime.GOOS == "windows" {
+			path += ".exe"
+		}
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", problem.Wrap(problem.StoreUnavailable, err, "the program certsign-pkcs11 is not installed")
+	}
+	return path, nil
+}
+
+// List returns the keys on all tokens, as far as the tokens show them before log-in. A module that fails hides the keys of
+// the others only when they have none: then its failure is returned.
+func (s *Store) List(ctx context.Context) ([]agent.Key, error) {
+	found, err := s.scan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer found.end()
+	var keys []agent.Key
+	for _, t := range found.tokens {
+		some, err := t.keys(ctx)
+		if err != nil {
+			s.config.Log.Warn("token not listed", "module", t.process.module, "err", err)
+			found.failures = append(found.failures, failure{t.process.module, err})
+			continue
+		}
+		for _, k := range some {
+			keys = append(keys, k.Key)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, interrupted(err)
+	}
+	if len(keys) == 0 && len(found.failures) > 0 {
+		return nil, found.failures[0].err
+	}
+	return keys, nil
+}
+
+// Places returns the tokens, and a place with a problem for each module that fails.
+func (s *Store) Places(ctx context.Context) ([]agent.Place, error) {
+	found, err := s.scan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer found.end()
+	if err := ctx.Err(); err != nil {
+		return nil, interrupted(err)
+	}
+	places := []agent.Place{}
+	for _, t := range found.tokens {
+		places = append(places, t.place)
+	}
+	for _, f := range found.failures {
+		places = append(places, agent.Place{
+			ID: "module:" + f.module, Label: filepath.Base(f.module), Detail: f.module, State: agent.PINOK,
+			Problem: string(problem.CodeOf(f.err)),
+		})
+	}
+	return places, nil
+}

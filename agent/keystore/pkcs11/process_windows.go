@@ -1,0 +1,43 @@
+package pkcs11
+
+import (
+	"errors"
+	"os/exec"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// group is the job of a helper.
+type group struct{ job windows.Handle }
+
+// startGroup starts the helper, without a window, in a job that Windows ends when the agent ends.
+func startGroup(cmd *exec.Cmd) (*group, error) {
+	job, err := windows.CreateJobObject(nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	limits := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{}
+	limits.BasicLimitInformation.LimitFlags = windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+	if _, err := windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation,
+		uintptr(unsafe.Pointer(&limits)), uint32(unsafe.Sizeof(limits))); err != nil {
+		return nil, errors.Join(err, windows.CloseHandle(job))
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true, CreationFlags: windows.CREATE_NO_WINDOW}
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(err, windows.CloseHandle(job))
+	}
+	process, err := windows.OpenProcess(windows.PROCESS_SET_QUOTA|windows.PROCESS_TERMINATE, false, uint32(cmd.Process.Pid))
+	if err == nil {
+		err = errors.Join(windows.AssignProcessToJobObject(job, process), windows.CloseHandle(process))
+	}
+	if err != nil {
+		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait(), windows.CloseHandle(job))
+	}
+	return &group{job: job}, nil
+}
+
+func (g *group) kill() { _ = windows.TerminateJobObject(g.job, 1) }
+
+func (g *group) release() { _ = windows.CloseHandle(g.job) }
