@@ -63,6 +63,9 @@ func manifest(t testing.TB, dir string, folders ...string) []vector {
 		}
 		for _, folder := range folders {
 			if strings.HasPrefix(f[0], folder+"/") {
+				if strings.HasPrefix(f[0], "xmldsig/e1123c") {
+					f[6] = "aux/4075a7-rsa-4096-cert.der=rsa-4096-cert.der" // its key, which the manifest does not name
+				}
 				out = append(out, vector{f[0], f[2], f[3], f[6]})
 			}
 		}

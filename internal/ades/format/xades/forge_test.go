@@ -106,7 +106,7 @@ func (f forgery) sign(t testing.TB, document string) []byte {
 		resolver := xmldsig.NewResolver(d, nil)
 		for i, ref := range sig.References {
 			if got, err := resolver.Digest(sig, ref); err == nil {
-				digests[i] = base64.StdEncoding.EncodeToString(got.Sum)
+				digests[min(i, 2)] = base64.StdEncoding.EncodeToString(got.Sum)
 			}
 		}
 	}

@@ -113,7 +113,11 @@ func documents(t testing.TB) map[string][]byte {
 func TestXMLSecAcceptsWhatIsSigned(t *testing.T) {
 	xmlsec := testtool.Need(t, "xmlsec1")
 	for name, content := range documents(t) {
-		for _, kind := range []testpki.KeyKind{testpki.RSA2048, testpki.P256, testpki.P384, testpki.P521} {
+		kinds := []testpki.KeyKind{testpki.RSA2048, testpki.P256}
+		if name == "UTF-8" {
+			kinds = append(kinds, testpki.RSA3072, testpki.P384, testpki.P521)
+		}
+		for _, kind := range kinds {
 			t.Run(name+" "+string(kind), func(t *testing.T) {
 				dir := t.TempDir()
 				file := filepath.Join(dir, "signed.xml")
