@@ -565,9 +565,9 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 		} catch {}
 		return framed ? new CertSignError("frame_not_delegated", "the embedding page does not delegate loopback-network to this frame") : new CertSignError("permission_denied", "the browser denies this page access to the loopback network");
 	}
-	/** A page of this computer itself: browsers check nothing there, whatever the permission's state says. */
+	/** A page of this computer itself: browsers ask nothing there, although the permission's state says "prompt". */
 	function pageIsLocal() {
-		return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostname);
+		return /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostname);
 	}
 	/** Watches for requests to the agent that the page's own content security policy stops. The page sees nothing else of it. */
 	function watchPolicy() {
@@ -584,12 +584,12 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 
 //#endregion
 //#region src/discover.ts
-/** How long one port may take. Refused ports answer within milliseconds; a foreign program may accept and say nothing. */
+/** How long the ports may take. Refused ports answer within milliseconds; a foreign program may accept and say nothing. */
 	const patience = 800;
 	/** How long the browser's question may stay open. */
 	const patienceForPerson = 12e4;
 	/**
-	* Asks all ports at once and returns the lowest one where an agent answers. Ports are asked by fetch only: browsers slow down
+	* Asks all ports at once and returns the first one where an agent answers. Ports are asked by fetch only: browsers slow down
 	* websockets that are refused, and one that hangs can hold up all others.
 	*
 	* Fails with agent_not_running, permission_denied, permission_dismissed, frame_not_delegated, not_yours or version_unsupported.
@@ -604,35 +604,37 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			if (typeof second === "number") return second;
 			throw second;
 		}
-		throw first.code === "agent_not_running" && after === "denied" && !pageIsLocal() ? denied() : first;
+		throw first.code === "agent_not_running" && after === "denied" ? denied() : first;
 	}
 	async function probeAll(search, state) {
 		const asking = state === "prompt" && !pageIsLocal();
 		const stop = new AbortController();
 		const abort = () => stop.abort();
-		search.signal.addEventListener("abort", abort);
-		const outcomes = /* @__PURE__ */ new Map();
-		const status = asking ? await permissionStatus() : void 0;
-		const watch = () => {
-			if (status?.state === "denied") stop.abort();
-		};
-		status?.addEventListener("change", watch);
+		let limit = setTimeout(abort, asking ? patienceForPerson : patience);
 		const hint = setTimeout(() => asking && search.onPermission(), patience);
+		const status = asking ? await permissionStatus() : void 0;
+		const answered = () => {
+			clearTimeout(limit);
+			if (status?.state === "denied") stop.abort();
+			else limit = setTimeout(abort, patience);
+		};
+		status?.addEventListener("change", answered);
+		search.signal.addEventListener("abort", abort);
+		const outcomes = [];
 		try {
 			return await new Promise((resolve) => {
-				let open = search.ports.length;
-				for (const port of search.ports) probe(port, stop.signal, asking ? patienceForPerson : patience).then((outcome) => {
-					outcomes.set(port, outcome);
-					open--;
+				for (const port of search.ports) probe(port, stop.signal).then((outcome) => {
+					outcomes.push(outcome);
 					if (outcome.kind === "agent" && outcome.protocol === 1) resolve(port);
-					else if (open === 0) resolve(verdict([...outcomes.values()], asking));
+					else if (outcomes.length === search.ports.length) resolve(verdict(outcomes, asking));
 				});
 			});
 		} finally {
 			clearTimeout(hint);
-			stop.abort();
-			status?.removeEventListener("change", watch);
+			clearTimeout(limit);
+			status?.removeEventListener("change", answered);
 			search.signal.removeEventListener("abort", abort);
+			stop.abort();
 			search.signal.throwIfAborted();
 		}
 	}
@@ -646,15 +648,11 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 		if (asking && outcomes.some((o) => o.kind === "silent" && !o.aborted && o.after > patience)) return new CertSignError("permission_dismissed", "the browser's question was closed without an answer");
 		return new CertSignError("agent_not_running", "no agent answered");
 	}
-	async function probe(port, signal, ms) {
+	async function probe(port, signal) {
 		const started = performance.now();
-		const limit = new AbortController();
-		const abort = () => limit.abort();
-		signal.addEventListener("abort", abort);
-		const timer = setTimeout(abort, ms);
 		try {
 			const response = await fetch(`http://127.0.0.1:${port}/certsign/v1/hello`, {
-				signal: limit.signal,
+				signal,
 				mode: "cors",
 				credentials: "omit",
 				cache: "no-store",
@@ -676,14 +674,11 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 					};
 				}
 			}
-		} catch {} finally {
-			clearTimeout(timer);
-			signal.removeEventListener("abort", abort);
-		}
+		} catch {}
 		return {
 			kind: "silent",
 			after: performance.now() - started,
-			aborted: limit.signal.aborted
+			aborted: signal.aborted
 		};
 	}
 
@@ -763,7 +758,7 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 		} catch (error) {
 			if (!(error instanceof CertSignError) || error.code !== "agent_unreachable") throw error;
 			const after = await permission();
-			if (after === "denied" && !pageIsLocal()) throw denied();
+			if (after === "denied") throw denied();
 			if (before === "prompt" && after === "granted") return open(port, signal);
 			throw error;
 		}
