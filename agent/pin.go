@@ -46,6 +46,7 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 			defer gone()
 			s, err := a.pins.AskPIN(ctx, req)
 			if err != nil {
+				last = true
 				return nil, err
 			}
 			a.secrets.keep(what.keep, s)

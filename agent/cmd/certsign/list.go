@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"certsign/agent"
+	"certsign/internal/problem"
+)
+
+// identityJSON is a certificate as programs read it.
+type identityJSON struct {
+	Serial      string    `json:"serial"`
+	Fingerprint string    `json:"fingerprint"` // SHA-256, hex
+	Subject     string    `json:"subject"`
+	Issuer      string    `json:"issuer"`
+	Store       string    `json:"store"`
+	Key         string    `json:"key"`
+	Label       string    `json:"label"`
+	Where       string    `json:"where"`
+	Hardware    bool      `json:"hardware"`
+	NotBefore   time.Time `json:"notBefore"`
+	NotAfter    time.Time `json:"notAfter"`
+	DaysLeft    int       `json:"daysLeft"`
+}
+
+func (c *command) identityJSON(i agent.Identity) identityJSON {
+	return identityJSON{
+		Serial: agent.SerialHex(i.Certificate), Fingerprint: fingerprint(i), Subject: i.Certificate.Subject.String(),
+		Issuer: i.Certificate.Issuer.String(), Store: i.Key.Store, Key: i.Key.ID, Label: i.Key.Label, Where: i.Key.Where,
+		Hardware: i.Key.Hardware, NotBefore: i.Certificate.NotBefore.UTC(), NotAfter: i.Certificate.NotAfter.UTC(),
+		DaysLeft: int(math.Floor(time.Until(i.Certificate.NotAfter).Hours() / 24)),
+	}
+}
+
+// keyJSON is a key without a certificate.
+type keyJSON struct {
+	Store     string             `json:"store"`
+	Key       string             `json:"key"`
+	Label     string             `json:"label"`
+	Where     string             `json:"where"`
+	Algorithm agent.KeyAlgorithm `json:"algorithm,omitempty"`
+}
+
+// ceremonyJSON is an enrolment that is not finished.
+type ceremonyJSON struct {
+	ID        string    `json:"id"`
+	Site      string    `json:"site"`
+	Store     string    `json:"store"`
+	State     string    `json:"state"`
+	CSRSHA256 string    `json:"csrSHA256"`
+	Created   time.Time `json:"created"`
+}
+
+func (c *command) listCommand() *cobra.Command {
+	var store string
+	cmd := &cobra.Command{Use: "list", Short: "certificates, where their keys live, and how many days are left", Args: cobra.NoArgs,
+		Example: "  certsign list\n  certsign list --store pkcs11 --json"}
+	cmd.Flags().StringVar(&store, "store", "", "only that store")
+	cmd.RunE = c.do(func(ctx context.Context, _ []string) error {
+		a, err := c.agent(nil, nil)
+		if err != nil {
+			return err
+		}
+		certificates, keys, ceremonies := []identityJSON{}, []keyJSON{}, []ceremonyJSON{}
+		var rows [][]string
+		for _, i := range a.Identities(ctx) {
+			if store != "" && i.Key.Store != store {
+				continue
+			}
+			j := c.identityJSON(i)
+			certificates = append(certificates, j)
+			rows = append(rows, []string{j.Serial, i.Certificate.Subject.CommonName, j.Store, j.Where, j.NotAfter.Local().Format(time.DateOnly), strconv.Itoa(j.DaysLeft)})
+		}
+		for _, k := range a.Keys(ctx) {
+			if len(k.Chain) == 0 && (store == "" || k.Store == store) {
+				keys = append(keys, keyJSON{Store: k.Store, Key: k.ID, Label: k.Label, Where: k.Where, Algorithm: k.Algorithm})
+			}
+		}
+		open, err := a.Ceremonies()
+		if err != nil {
+			return err
+		}
+		for _, o := range open {
+			ceremonies = append(ceremonies, ceremonyJSON{ID: o.ID, Site: o.Site, Store: o.Store, State: o.State, CSRSHA256: o.CSRSHA256, Created: o.Created})
+		}
+		if c.json {
+			return c.printJSON(map[string]any{"certificates": certificates, "keys": keys, "ceremonies": ceremonies})
+		}
+		if err := c.printTable([]string{"SERIAL", "SUBJECT", "STORE", "WHERE", "UNTIL", "DAYS"}, rows); err != nil {
+			return err
+		}
+		for _, k := range keys {
+			fmt.Fprintf(c.out, "%s  %s/%s  %s\n", c.say("key without a certificate", "klucz bez certyfikatu"), k.Store, k.Key, plain(k.Label))
+		}
+		for _, o := range ceremonies {
+			fmt.Fprintf(c.out, "%s  %s  %s (%s)\n", c.say("unfinished enrolment", "niedokończone generowanie certyfikatu"), o.ID, plain(o.Site), o.State)
+		}
+		return nil
+	})
+	return cmd
+}
+
+func (c *command) tokensCommand() *cobra.Command {
+	return &cobra.Command{Use: "tokens", Short: "places where a key can be made: cards, tokens, the key file folder", Args: cobra.NoArgs,
+		Example: "  certsign tokens",
+		RunE: c.do(func(ctx context.Context, _ []string) error {
+			a, err := c.agent(nil, nil)
+			if err != nil {
+				return err
+			}
+			type placeJSON struct {
+				Store string `json:"store"`
+				agent.Place
+			}
+			list, rows := []placeJSON{}, [][]string{}
+			for _, o := range a.Places(ctx) {
+				if o.Unavailable != "" {
+					rows = append(rows, []string{o.Store, "", "", c.describe(o.Unavailable)})
+				}
+				for _, p := range o.Places {
+					list = append(list, placeJSON{o.Store, p})
+					state := string(p.State)
+					if p.Problem != "" {
+						state = c.describe(p.Problem)
+					}
+					rows = append(rows, []string{o.Store, p.Label, p.Detail, state})
+				}
+			}
+			if c.json {
+				return c.printJSON(map[string]any{"places": list})
+			}
+			return c.printTable([]string{"STORE", "PLACE", "DETAIL", "PIN"}, rows)
+		})}
+}
+
+func (c *command) describe(code string) string {
+	return problem.Describe(problem.Code(code), c.language()).Message
+}
+
+func (c *command) exportCommand() *cobra.Command {
+	var out string
+	var chain, der bool
+	cmd := &cobra.Command{Use: "export-cert ID", Short: "write a certificate to a file; never its key", Args: cobra.ExactArgs(1),
+		Example: "  certsign export-cert 5f3a -o my.pem"}
+	cmd.Flags().StringVarP(&out, "output", "o", "-", "file; - is standard output")
+	cmd.Flags().BoolVar(&chain, "chain", false, "with the certificates above it")
+	cmd.Flags().BoolVar(&der, "der", false, "DER instead of PEM")
+	cmd.RunE = c.do(func(ctx context.Context, args []string) error {
+		if chain && der {
+			return usagef("--chain is for PEM")
+		}
+		a, err := c.agent(nil, nil)
+		if err != nil {
+			return err
+		}
+		i, err := findIdentity(a.Identities(ctx), args[0])
+		if err != nil {
+			return err
+		}
+		if der {
+			return c.writeFile(out, 0o644, i.Certificate.Raw)
+		}
+		var b []byte
+		for n, raw := range i.Key.Chain {
+			if n == 0 || chain {
+				b = append(b, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})...)
+			}
+		}
+		return c.writeFile(out, 0o644, b)
+	})
+	return cmd
+}
+
+func (c *command) deleteCommand() *cobra.Command {
+	var pinFile string
+	var yes bool
+	cmd := &cobra.Command{Use: "delete ID --yes", Short: "delete a key and its certificate, for good", Args: cobra.ExactArgs(1),
+		Long: `Deletes a key and its certificate. Nobody can bring the key back; a certificate that is
+still valid should be revoked in the portal. ID is as in certsign list; a key without a
+certificate is named STORE/KEY.`,
+		Example: "  certsign delete 5f3a --yes"}
+	cmd.Flags().StringVar(&pinFile, "pin-file", "", "file with the PIN")
+	cmd.Flags().BoolVar(&yes, "yes", false, "yes, delete it")
+	cmd.RunE = c.do(func(ctx context.Context, args []string) error {
+		if !yes {
+			return usagef("a deleted key is gone for good: add --yes")
+		}
+		pins, done, err := c.pins(pinFile)
+		if err != nil {
+			return err
+		}
+		defer done()
+		a, err := c.agent(nil, pins)
+		if err != nil {
+			return err
+		}
+		for _, k := range a.Keys(ctx) {
+			if k.Store+"/"+k.ID == args[0] {
+				return a.DeleteLocal(ctx, k)
+			}
+		}
+		i, err := findIdentity(a.Identities(ctx), args[0])
+		if err != nil {
+			return err
+		}
+		return a.DeleteLocal(ctx, i.Key)
+	})
+	return cmd
+}
+
+func (c *command) journalCommand() *cobra.Command {
+	var verify bool
+	cmd := &cobra.Command{Use: "journal", Short: "what was asked, approved and signed on this computer", Args: cobra.NoArgs,
+		Example: "  certsign journal\n  certsign journal --verify"}
+	cmd.Flags().BoolVar(&verify, "verify", false, "only check that no line was changed or removed")
+	cmd.RunE = c.do(func(context.Context, []string) error {
+		var entries []agent.Entry
+		rep, err := agent.VerifyJournal(c.home, func(e agent.Entry) {
+			if !verify {
+				entries = append(entries, e)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if verify {
+			if c.json {
+				return c.printJSON(rep)
+			}
+			_, err := fmt.Fprintf(c.out, "%d %s, %s\n", rep.Lines, c.say("lines, unbroken; last", "wierszy, bez naruszeń; ostatni"), rep.Head)
+			if rep.Torn > 0 {
+				fmt.Fprintf(c.errs, "certsign: %d %s\n", rep.Torn, c.say("lines were cut short by a crash", "wierszy urwanych przez awarię"))
+			}
+			return err
+		}
+		if c.json {
+			if entries == nil {
+				entries = []agent.Entry{}
+			}
+			return c.printJSON(map[string]any{"entries": entries})
+		}
+		var rows [][]string
+		for _, e := range entries {
+			what := e.Method
+			for _, d := range e.Documents {
+				what += " " + strconv.Quote(d.Name)
+			}
+			rows = append(rows, []string{e.Time.Local().Format("2006-01-02 15:04:05"), string(e.Event), e.Origin, what, e.Certificate, e.Code})
+		}
+		return c.printTable([]string{"TIME", "EVENT", "ORIGIN", "WHAT", "CERTIFICATE", "PROBLEM"}, rows)
+	})
+	return cmd
+}

@@ -1,0 +1,194 @@
+// Command certsign is the agent: it keeps keys where the person chose, obtains customs certificates for them, and signs
+// what the person has seen and approved, for pages in the browser and for the shell.
+//
+// This package wires the parts together and renders errors; it decides nothing. What a page or a file says is untrusted
+// here as everywhere; the shell that calls it is the person.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"certsign/agent/home"
+	"certsign/internal/problem"
+)
+
+// version is set by the linker.
+var version = "0.1.0-dev"
+
+// Exit statuses, as the contract has them.
+const (
+	exitDone          = 0
+	exitProblem       = 1
+	exitUsage         = 2
+	exitIndeterminate = 3
+	exitFailed        = 4
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main with everything given to it.
+func run(args []string, in io.Reader, out, errs io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c := &command{in: in, out: out, errs: errs}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	var status exitStatus
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &status):
+		return int(status)
+	case !c.begun || isUsage(err):
+		fmt.Fprintf(errs, "certsign: error: %s\n", err)
+		fmt.Fprintf(errs, "certsign: hint: %s\n", c.say("see certsign --help", "zobacz certsign --help"))
+		return exitUsage
+	}
+	c.complain(err)
+	return exitProblem
+}
+
+// exitStatus ends the program with a status and no message: the outcome was printed already.
+type exitStatus int
+
+func (exitStatus) Error() string { return "done" }
+
+// usage is a call that cannot be meant.
+type usage struct{ text string }
+
+func (u usage) Error() string { return u.text }
+
+func usagef(format string, args ...any) error { return usage{fmt.Sprintf(format, args...)} }
+
+func isUsage(err error) bool {
+	var u usage
+	return errors.As(err, &u)
+}
+
+// command is one call of certsign.
+type command struct {
+	in        io.Reader
+	out, errs io.Writer
+
+	homeFlag string
+	lang     string
+	json     bool
+	verbose  bool
+
+	begun  bool
+	home   *home.Dir
+	config home.Config
+}
+
+func (c *command) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "certsign",
+		Short: "keys, customs certificates and signatures on this computer",
+		Long: `CertSign keeps keys where you choose, obtains customs certificates for them, and signs
+what you have seen and approved.`,
+		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&c.homeFlag, "home", "", "folder with settings, sites, keys and journal (or CERTSIGN_HOME)")
+	f.BoolVar(&c.json, "json", false, "print JSON")
+	f.StringVar(&c.lang, "lang", "", "language: pl or en")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "say more on stderr")
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(
+		c.runCommand(), c.openCommand(), c.sitesCommand(), c.enrollCommand(), c.listCommand(), c.signCommand(),
+		c.verifyCommand(), c.showCommand(), c.tokensCommand(), c.journalCommand(), c.exportCommand(), c.deleteCommand(),
+		c.versionCommand(),
+	)
+	return root
+}
+
+// do wraps a command's body: it opens the folder and reads the settings before, and marks that the call was understood.
+func (c *command) do(body func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if c.lang != "" && c.lang != problem.Polish && c.lang != problem.English {
+			return usagef("--lang is pl or en")
+		}
+		c.begun = true
+		path := c.homeFlag
+		if path == "" {
+			var err error
+			if path, err = home.Default(); err != nil {
+				return err
+			}
+		}
+		var err error
+		if c.home, err = home.Open(path); err != nil {
+			return err
+		}
+		if c.config, err = c.home.Config(); err != nil {
+			return err
+		}
+		if c.lang == "" {
+			c.lang = c.config.Language
+		}
+		return body(cmd.Context(), args)
+	}
+}
+
+// language is what the person reads: as asked, as set, as the system says.
+func (c *command) language() string {
+	if c.lang != "" {
+		return c.lang
+	}
+	if strings.HasPrefix(strings.ToLower(systemLanguage()), "pl") {
+		return problem.Polish
+	}
+	return problem.English
+}
+
+// say chooses between two wordings.
+func (c *command) say(en, pl string) string {
+	if c.language() == problem.Polish {
+		return pl
+	}
+	return en
+}
+
+// complain renders an error: the only place where the command does.
+func (c *command) complain(err error) {
+	code := problem.CodeOf(err)
+	if code == problem.Internal {
+		fmt.Fprintf(c.errs, "certsign: error: %s: %s\n", code, err)
+		return
+	}
+	text := problem.Describe(code, c.language())
+	line := text.Message
+	if detail := problem.DetailOf(err); detail != "" {
+		line += " (" + detail + ")"
+	}
+	fmt.Fprintf(c.errs, "certsign: error: %s: %s\n", code, line)
+	fmt.Fprintf(c.errs, "certsign: hint: %s\n", text.Remedy)
+	if c.verbose {
+		fmt.Fprintf(c.errs, "certsign: cause: %s\n", err)
+	}
+}
+
+func (c *command) versionCommand() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "print the version", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		c.begun = true
+		if c.json {
+			return c.printJSON(map[string]string{"version": version})
+		}
+		_, err := fmt.Fprintln(c.out, "certsign", version)
+		return err
+	}}
+}

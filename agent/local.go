@@ -1,0 +1,32 @@
+package agent
+
+import (
+	"context"
+	"errors"
+
+	"certsign/internal/problem"
+)
+
+// Places returns what each store offers for a new key at this moment, hardware first.
+func (a *Agent) Places(ctx context.Context) []StoreOffer { return a.storeOffers(ctx) }
+
+// DeleteLocal deletes a key and its certificate for the person's own shell.
+func (a *Agent) DeleteLocal(ctx context.Context, key Key) error {
+	s, err := a.store(key.Store)
+	if err != nil {
+		return err
+	}
+	d, ok := s.(Deleter)
+	if !ok {
+		return problem.New(problem.Unsupported, "the store %q deletes no keys", key.Store)
+	}
+	c := caller{origin: LocalOrigin}
+	err = a.withPIN(ctx, c, askFor{purpose: PurposeDelete, document: key.Label}, func(ask AskPIN) error {
+		return d.Delete(ctx, key.ID, ask)
+	})
+	log := Entry{Event: LogDeleted, Origin: LocalOrigin.String(), Store: key.Store, Key: key.ID}
+	if err != nil {
+		log.Event, log.Code = LogRefused, string(problem.CodeOf(err))
+	}
+	return errors.Join(err, a.record(log))
+}
