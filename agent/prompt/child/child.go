@@ -8,6 +8,7 @@ package child
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
@@ -63,6 +64,22 @@ func Start(ctx context.Context, cmd *exec.Cmd) (*Process, error) {
 		}
 	}()
 	return p, nil
+}
+
+// StartReading is Start with the program's standard output, all of which can be read after the program has ended.
+func StartReading(ctx context.Context, cmd *exec.Cmd) (*Process, *os.File, error) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd.Stdout = in
+	p, err := Start(ctx, cmd)
+	_ = in.Close()
+	if err != nil {
+		_ = out.Close()
+		return nil, nil, err
+	}
+	return p, out, nil
 }
 
 // Done is closed when the program itself has ended; what it started may still run until Stop.

@@ -20,11 +20,9 @@ import (
 // family starts a shell with a grandchild and returns the grandchild's pid.
 func family(t *testing.T, ctx context.Context, script string) (*Process, int) {
 	t.Helper()
-	cmd := exec.Command("/bin/sh", "-c", script)
-	out, err := cmd.StdoutPipe()
+	p, out, err := StartReading(ctx, exec.Command("/bin/sh", "-c", script))
 	require.NoError(t, err)
-	p, err := Start(ctx, cmd)
-	require.NoError(t, err)
+	defer func() { _ = out.Close() }()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(line))

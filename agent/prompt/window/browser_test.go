@@ -324,3 +324,23 @@ func TestClosingTheBrowserIsANo(t *testing.T) {
 	attach(t, w, "#refuse").call("Browser.close", nil)
 	assert.Equal(t, problem.UserCancelled, problem.CodeOf(<-o.result))
 }
+
+func TestFirefoxShowsTheWindowWhereThereIsNothingElse(t *testing.T) {
+	w := newWindow(t, "pl", append([]string{testtool.Need(t, "firefox-esr"), "--headless"}, firefox...)...)
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- approve(w)(ctx) }()
+	file, _ := entryFile(t, w)
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(file)
+		return os.IsNotExist(err) || len(result) > 0
+	}, 60*time.Second, 50*time.Millisecond, "the capability was exchanged")
+	select {
+	case err := <-result:
+		require.NoError(t, err)
+	case <-time.After(reloadGrace + time.Second):
+	}
+	cancel()
+	assert.ErrorIs(t, <-result, context.Canceled)
+	assert.Eventually(t, func() bool { return !strings.Contains(processes(t), w.config.Dir) }, 5*time.Second, 20*time.Millisecond)
+}

@@ -120,8 +120,8 @@ func open(t *testing.T, w *Window, ask func(ctx context.Context) error) *opened 
 
 var target = regexp.MustCompile(`content="0;url=(http://127\.0\.0\.1:\d+)/#(\w+)"`)
 
-// entry waits for the file with the capability and returns the listener's address and the capability.
-func entry(t *testing.T, w *Window) (base, capability string) {
+// entryFile waits for the file with the capability.
+func entryFile(t *testing.T, w *Window) (file string, found []string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		files, _ := filepath.Glob(filepath.Join(w.config.Dir, "open-*.html"))
@@ -129,12 +129,18 @@ func entry(t *testing.T, w *Window) (base, capability string) {
 			return false
 		}
 		b, err := os.ReadFile(files[0])
-		m := target.FindStringSubmatch(string(b))
-		if err != nil || m == nil {
+		if err != nil {
 			return false
 		}
-		base, capability = m[1], m[2]
-		return true
+		file, found = files[0], target.FindStringSubmatch(string(b))
+		return found != nil
 	}, 10*time.Second, 5*time.Millisecond)
-	return base, capability
+	return file, found
+}
+
+// entry returns the listener's address and the capability.
+func entry(t *testing.T, w *Window) (base, capability string) {
+	t.Helper()
+	_, found := entryFile(t, w)
+	return found[1], found[2]
 }

@@ -1,11 +1,10 @@
 package wording
 
 var pins = map[string]entry{
-	"pin.title":          {"CertSign – PIN", "CertSign – PIN"},
-	"pin.title.password": {"CertSign – hasło klucza", "CertSign – key password"},
-	"pin.title.new":      {"CertSign – nowe hasło klucza", "CertSign – new key password"},
-	"pin.title.low":      {"CertSign – PIN (ostatnio błędny)", "CertSign – PIN (wrong last time)"},
-	"pin.title.final":    {"CertSign – PIN (OSTATNIA PRÓBA)", "CertSign – PIN (LAST TRY)"},
+	"pin.title":       {"CertSign – PIN", "CertSign – PIN"},
+	"pin.title.new":   {"CertSign – nowe hasło klucza", "CertSign – new key password"},
+	"pin.title.low":   {"CertSign – PIN (ostatnio błędny)", "CertSign – PIN (wrong last time)"},
+	"pin.title.final": {"CertSign – PIN (OSTATNIA PRÓBA)", "CertSign – PIN (LAST TRY)"},
 
 	"pin.purpose.enroll": {"Utworzenie klucza do certyfikatu celnego", "Making a key for a customs certificate"},
 	"pin.purpose.sign":   {"Złożenie podpisu elektronicznego", "Making an electronic signature"},
@@ -28,8 +27,6 @@ var pins = map[string]entry{
 	"pin.new":             {"Wybierz hasło, które będzie chronić klucz.", "Choose the password that will protect the key."},
 	"pin.new.rules":       {"Co najmniej 12 znaków, w tym mała litera, wielka litera, cyfra i znak specjalny.", "At least 12 characters, with a lower-case letter, an upper-case letter, a digit and a special character."},
 	"pin.new.lost":        {"Hasła nikt nie może odzyskać. Zapomniane hasło oznacza nowy klucz i nowy certyfikat.", "Nobody can recover the password. A forgotten password means a new key and a new certificate."},
-	"pin.new.repeat.lead": {"Wpisz to samo hasło jeszcze raz.", "Enter the same password once more."},
-	"pin.new.weak":        {"Hasło nie spełnia wymagań.", "The password does not meet the rules."},
 	"pin.new.missing":     {"Hasło nie spełnia wymagań. Brakuje: %s.", "The password does not meet the rules. Missing: %s."},
 	"pin.rule.length":     {"12 znaków", "12 characters"},
 	"pin.rule.upper":      {"wielkiej litery", "an upper-case letter"},

@@ -49,7 +49,7 @@ var signing = map[string]entry{
 	"sign.validfrom":        {"Ważny od", "Valid from"},
 	"sign.where":            {"Klucz", "Key"},
 	"sign.hardware":         {"karta lub token", "card or token"},
-	"sign.soon":             {"Certyfikat wkrótce straci ważność. Wygeneruj nowy w portalu; podpisów złożonych tym certyfikatem po jego wygaśnięciu nie da się potwierdzić.", "The certificate will soon expire. Generate a new one in the portal; signatures made with it cannot be confirmed after it expires."},
+	"sign.soon":             {"Certyfikat wkrótce straci ważność. Po jego wygaśnięciu złożone nim podpisy będą uznawane za nieważne – wygeneruj w portalu nowy certyfikat.", "The certificate will soon expire. Once it has expired, signatures made with it are verified as invalid – generate a new certificate in the portal."},
 	"sign.unusable":         {"Nie można użyć:", "Cannot be used:"},
 	"sign.consent":          {"Wybierając „Podpisz”, składasz podpis elektroniczny. Następnie podasz PIN lub hasło do klucza.", "By choosing “Sign” you make an electronic signature. You then enter the PIN or password of the key."},
 	"sign.error.choose":     {"Wybierz certyfikat.", "Choose a certificate."},

@@ -1,0 +1,253 @@
+//go:build linux
+
+package pin
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"certsign/agent"
+	"certsign/internal/problem"
+	"certsign/internal/testtool"
+)
+
+// screen starts an X server and returns its DISPLAY.
+func screen(t *testing.T) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	cmd := exec.Command(testtool.Need(t, "Xvfb"), "-displayfd", "3", "-screen", "0", "900x700x24", "-nolisten", "tcp")
+	cmd.ExtraFiles = []*os.File{w}
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	_ = w.Close()
+	number, err := bufio.NewReader(r).ReadString('\n')
+	require.NoError(t, err)
+	return ":" + strings.TrimSpace(number)
+}
+
+// hands are a person's at a keyboard before that screen.
+type hands struct {
+	t       *testing.T
+	display string
+	xdotool string
+}
+
+func (h hands) do(args ...string) (string, error) {
+	cmd := exec.Command(h.xdotool, args...)
+	cmd.Env = append(os.Environ(), "DISPLAY="+h.display)
+	out, err := cmd.Output()
+	return string(out), err
+}
+
+// type waits for a window with that title and types into it.
+func (h hands) typeInto(title string, keys ...string) {
+	h.t.Helper()
+	var id string
+	require.Eventually(h.t, func() bool {
+		out, err := h.do("search", "--onlyvisible", "--name", title)
+		id = strings.TrimSpace(out)
+		return err == nil && id != ""
+	}, 20*time.Second, 50*time.Millisecond, "a window named %s", title)
+	time.Sleep(300 * time.Millisecond)
+	h.shoot(title)
+	if i := strings.IndexByte(id, '\n'); i > 0 {
+		id = id[:i]
+	}
+	_, _ = h.do("windowfocus", id)
+	for _, k := range keys {
+		var err error
+		if k == "Return" || k == "Tab" || k == "Escape" {
+			_, err = h.do("key", k)
+		} else {
+			_, err = h.do("type", "--delay", "20", k)
+		}
+		require.NoError(h.t, err)
+	}
+}
+
+// gone waits until no such window is left.
+func (h hands) gone(title string) {
+	require.Eventually(h.t, func() bool {
+		out, _ := h.do("search", "--onlyvisible", "--name", title)
+		return strings.TrimSpace(out) == ""
+	}, 10*time.Second, 20*time.Millisecond)
+}
+
+func (h hands) shoot(name string) {
+	dir := os.Getenv("SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	cmd := exec.Command("import", "-window", "root", filepath.Join(dir, strings.ReplaceAll(h.t.Name()+"-"+name, "/", "-")+".png"))
+	cmd.Env = append(os.Environ(), "DISPLAY="+h.display)
+	_ = cmd.Run()
+}
+
+type outcome struct {
+	secret *agent.Secret
+	err    error
+}
+
+func ask(p *Prompter, req agent.PINRequest) chan outcome {
+	c := make(chan outcome, 1)
+	go func() {
+		s, err := p.AskPIN(context.Background(), req)
+		c <- outcome{s, err}
+	}()
+	return c
+}
+
+func TestAPersonTypesIntoPinentryGTK(t *testing.T) {
+	program := testtool.Need(t, "pinentry-gtk-2")
+	h := hands{t, screen(t), testtool.Need(t, "xdotool")}
+	p := New(Config{Program: program, Env: []string{"DISPLAY=" + h.display, "GTK_IM_MODULE=gtk-im-context-simple"}, Language: "pl"})
+
+	req := signRequest()
+	req.State, req.Incorrect = agent.PINFinal, true
+	c := ask(p, req)
+	h.typeInto("CertSign", "12 %34", "Return")
+	got := <-c
+	require.NoError(t, got.err)
+	assert.Equal(t, "12 %34", string(got.secret.Bytes()))
+	h.gone("CertSign")
+
+	c = ask(p, agent.PINRequest{New: true, Purpose: agent.PurposeEnroll, Origin: "https://portal.example:8443", Label: "Keystore"})
+	h.typeInto("CertSign", "slabe", "Tab", "slabe", "Return")
+	h.gone("CertSign")
+	h.typeInto("CertSign", "Mocne-haslo-12", "Tab", "Mocne-haslo-12", "Return")
+	got = <-c
+	require.NoError(t, got.err)
+	assert.Equal(t, "Mocne-haslo-12", string(got.secret.Bytes()))
+
+	c = ask(p, signRequest())
+	h.typeInto("CertSign", "Escape")
+	assert.Equal(t, problem.UserCancelled, problem.CodeOf((<-c).err))
+}
+
+func TestAPersonTypesIntoZenityWhereThereIsNoPinentry(t *testing.T) {
+	program := testtool.Need(t, "zenity")
+	h := hands{t, screen(t), testtool.Need(t, "xdotool")}
+	p := New(Config{Language: "pl"})
+	p.choose = func() (dialog, error) {
+		return &zenity{program: program, env: []string{"DISPLAY=" + h.display, "GDK_BACKEND=x11"}}, nil
+	}
+	c := ask(p, signRequest())
+	require.Eventually(t, func() bool { return strings.Contains(arguments(), "--add-password=") }, 10*time.Second, 10*time.Millisecond)
+	assert.NotContains(t, arguments(), "portal.example", "arguments can be read by everybody on the computer")
+	h.typeInto("CertSign", "12 %34", "Return")
+	got := <-c
+	require.NoError(t, got.err)
+	assert.Equal(t, "12 %34", string(got.secret.Bytes()))
+
+	c = ask(p, agent.PINRequest{New: true, Purpose: agent.PurposeEnroll})
+	h.typeInto("CertSign", "Mocne-haslo-12", "Tab", "Mocne-haslo-13", "Return")
+	h.gone("CertSign")
+	h.typeInto("CertSign", "Mocne-haslo-12", "Tab", "Mocne-haslo-12", "Return")
+	got = <-c
+	require.NoError(t, got.err)
+	assert.Equal(t, "Mocne-haslo-12", string(got.secret.Bytes()))
+
+	c = ask(p, signRequest())
+	h.typeInto("CertSign", "Escape")
+	assert.Equal(t, problem.UserCancelled, problem.CodeOf((<-c).err))
+}
+
+// arguments are those of all processes.
+func arguments() string {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	var b bytes.Buffer
+	for _, f := range files {
+		line, _ := os.ReadFile(f)
+		b.Write(append(line, '\n'))
+	}
+	return b.String()
+}
+
+// terminal opens a pseudo-terminal and returns its master and the slave's name.
+func terminal(t *testing.T) (*os.File, string) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = master.Close() })
+	raw, err := master.SyscallConn()
+	require.NoError(t, err)
+	var number int
+	require.NoError(t, raw.Control(func(fd uintptr) {
+		require.NoError(t, unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0))
+		number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
+		require.NoError(t, err)
+		require.NoError(t, unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 120}))
+	}))
+	name := "/dev/pts/" + strings.TrimSpace(itoa(number))
+	keep, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0) // the master reads an error while no slave is open
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = keep.Close() })
+	return master, name
+}
+
+func itoa(n int) string {
+	var b []byte
+	for ; n > 0 || len(b) == 0; n /= 10 {
+		b = append([]byte{byte('0' + n%10)}, b...)
+	}
+	return string(b)
+}
+
+// reader collects what a terminal shows.
+type reader struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (r *reader) follow(f *os.File) {
+	buffer := make([]byte, 4096)
+	for {
+		n, err := f.Read(buffer)
+		r.mu.Lock()
+		r.b.Write(buffer[:n])
+		r.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (r *reader) shows(s string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Contains(r.b.String(), s)
+}
+
+func TestAPersonTypesIntoPinentryOnATerminal(t *testing.T) {
+	for _, name := range []string{"pinentry-tty", "pinentry-curses"} {
+		t.Run(name, func(t *testing.T) {
+			program := testtool.Need(t, name)
+			master, tty := terminal(t)
+			var screen reader
+			go screen.follow(master)
+			p := New(Config{Program: program, TTY: tty, Language: "pl", Env: []string{"DISPLAY=", "TERM=vt100"}})
+			c := ask(p, signRequest())
+			require.Eventually(t, func() bool { return screen.shows("PIN lub has") }, 10*time.Second, 10*time.Millisecond)
+			assert.True(t, screen.shows("https://portal.example:8443"))
+			_, err := master.WriteString("12 %34\r")
+			require.NoError(t, err)
+			got := <-c
+			require.NoError(t, got.err)
+			assert.Equal(t, "12 %34", string(got.secret.Bytes()))
+			assert.False(t, screen.shows("12 %34"), "what is typed is not shown")
+		})
+	}
+}

@@ -1,0 +1,82 @@
+package wording
+
+import (
+	"strings"
+
+	"certsign/agent"
+)
+
+// PINTitle is the title of the dialog that asks for a PIN or password. It holds nobody else's words.
+func (l Language) PINTitle(req agent.PINRequest) string {
+	switch {
+	case req.New:
+		return l.Text("pin.title.new")
+	case req.State == agent.PINLow:
+		return l.Text("pin.title.low")
+	case req.State == agent.PINFinal:
+		return l.Text("pin.title.final")
+	default:
+		return l.Text("pin.title")
+	}
+}
+
+// PINPurpose says what the secret is for.
+func (l Language) PINPurpose(p agent.Purpose) string {
+	switch p {
+	case agent.PurposeEnroll, agent.PurposeSign, agent.PurposeStore, agent.PurposeDelete:
+		return l.Text("pin.purpose." + string(p))
+	default:
+		return l.Text("pin.purpose")
+	}
+}
+
+// PINSubject says who asks for what, line by line: the purpose, and the site, document and key where they are known, with
+// nothing hidden in them.
+func (l Language) PINSubject(req agent.PINRequest) []string {
+	lines := []string{l.PINPurpose(req.Purpose)}
+	if req.Origin != "" {
+		shown := Visible(req.Origin)
+		if req.Origin == agent.LocalOrigin.String() {
+			shown = l.Text("origin.local")
+		}
+		lines = append(lines, l.Text("pin.origin", shown))
+	}
+	if req.Document != "" {
+		lines = append(lines, l.Text("pin.document", l.Quote(req.Document)))
+	}
+	if req.Label != "" {
+		lines = append(lines, l.Text("pin.key", Visible(req.Label)))
+	}
+	if req.Where != "" && req.Where != req.Label {
+		lines = append(lines, l.Text("pin.where", Visible(req.Where)))
+	}
+	return lines
+}
+
+// PINAdvice says what to know before typing: the rules for a new password and that nobody can recover it, or how many
+// tries the token allows.
+func (l Language) PINAdvice(req agent.PINRequest) []string {
+	switch {
+	case req.New:
+		return []string{l.Text("pin.new"), l.Text("pin.new.rules"), l.Text("pin.new.lost")}
+	case req.State == agent.PINLow:
+		return []string{l.Text("pin.low")}
+	case req.State == agent.PINFinal:
+		return []string{l.Text("pin.final")}
+	default:
+		return nil
+	}
+}
+
+// PasswordMissing says what a new password lacks under the portal's rules, or "" when it is good.
+func (l Language) PasswordMissing(password []byte) string {
+	missing := agent.MissingPasswordRules(password)
+	if len(missing) == 0 {
+		return ""
+	}
+	texts := make([]string, len(missing))
+	for i, rule := range missing {
+		texts[i] = l.Text("pin.rule." + string(rule))
+	}
+	return l.Text("pin.new.missing", strings.Join(texts, ", "))
+}
