@@ -5,15 +5,11 @@ import (
 	"cmp"
 	"crypto"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"time"
 )
-
-// ErrBudget tells that the input asked for more signature checks than a Verifier makes.
-var ErrBudget = errors.New("more certificates and signatures than are examined")
 
 // Path is certificates from an end certificate (first) to an anchor (last), each issued by the next one's name and key.
 type Path []*Certificate
@@ -39,7 +35,8 @@ type Verifier struct {
 	crls      []*CRL
 	ocsps     []*OCSPResponse
 	checked   map[[2][sha256.Size]byte]bool
-	spent     int
+	spent     int // signature checks
+	steps     int // of the search for paths
 	judging   map[[sha256.Size]byte]bool // certificates whose status is being found out
 }
 
@@ -97,6 +94,9 @@ func (v *Verifier) Paths(leaf *Certificate) iter.Seq[Path] {
 			}
 			if len(p) == MaxPath {
 				return true
+			}
+			if v.steps++; v.steps > MaxSteps { // cross-certificates make more ways than there are certificates
+				return false
 			}
 			for _, issuer := range v.issuers(last) {
 				if slices.ContainsFunc(p, issuer.sameEntity) || !v.mayHaveSigned(issuer, last) {
@@ -156,7 +156,7 @@ func (v *Verifier) verify(what, who [sha256.Size]byte, algorithm Algorithm, key 
 }
 
 // Exhausted tells whether something was left unexamined because the budget was spent.
-func (v *Verifier) Exhausted() bool { return v.spent >= MaxSignatures }
+func (v *Verifier) Exhausted() bool { return v.spent >= MaxSignatures || v.steps > MaxSteps }
 
 // Input is what RFC 5280, 6.1.1 calls the inputs, beside path and anchor.
 type Input struct {

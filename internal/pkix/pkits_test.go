@@ -3,8 +3,6 @@ package pkix_test
 import (
 	"encoding/base64"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,32 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"certsign/internal/pkix"
+	"certsign/internal/testpki"
 )
 
 // pkitsFloor is how many of the 246 cases came out right when it was last raised; it is only ever raised.
 const pkitsFloor = 246
-
-// corpus returns a file of the shared corpus, or skips: the corpora are not part of the repository.
-func corpus(t testing.TB, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("CERTSIGN_CORPUS")
-	if dir == "" {
-		at, err := os.Getwd()
-		require.NoError(t, err)
-		for {
-			if _, err := os.Stat(filepath.Join(at, "go.mod")); err == nil || at == filepath.Dir(at) {
-				break
-			}
-			at = filepath.Dir(at)
-		}
-		dir = filepath.Join(at, "..", "shared", "corpus")
-	}
-	data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-	if err != nil {
-		t.Skipf("no corpus file %s: set CERTSIGN_CORPUS to the corpora's folder", name)
-	}
-	return data
-}
 
 type pkitsCase struct {
 	ID, Name, Cert, Expected string
@@ -59,7 +36,7 @@ func TestPKITS(t *testing.T) {
 		Certs map[string]string
 		CRLs  map[string]string
 	}
-	require.NoError(t, json.Unmarshal(corpus(t, "pkits.json"), &suite))
+	require.NoError(t, json.Unmarshal(testpki.Corpus(t, "pkits.json"), &suite))
 	at, err := time.Parse(time.DateOnly, suite.Time)
 	require.NoError(t, err)
 	cert := func(name string) *pkix.Certificate {

@@ -25,6 +25,7 @@ const (
 	MaxPool        = 2000      // certificates that a pool takes
 	MaxPath        = 12        // certificates in a path, both ends included
 	MaxPaths       = 64        // paths that are tried for one certificate
+	MaxSteps       = 5000      // certificates that the search for paths visits, by one Verifier
 	MaxSignatures  = 2000      // signature checks by one Verifier
 	maxExtensions  = 128
 	maxNames       = 1024
