@@ -5,7 +5,6 @@ package pin
 import (
 	"bytes"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"io"
 	"os"
@@ -37,11 +36,8 @@ func (z *zenity) ask(ctx context.Context, q question) (*agent.Secret, bool, erro
 	if q.wrong != "" {
 		lines = append([]string{q.wrong, ""}, lines...)
 	}
-	args := []string{"--forms", "--title=" + q.title, "--text=" + strings.Join(lines, "\n"), "--separator=\n",
-		"--ok-label=" + q.ok, "--cancel-label=" + q.cancel, "--add-password=" + q.prompt}
-	if q.repeat != "" {
-		args = append(args, "--add-password="+q.repeat)
-	}
+	args := []string{"--entry", "--hide-text", "--title=" + q.title, "--text=" + strings.Join(append(lines, "", q.prompt), "\n"),
+		"--ok-label=" + q.ok, "--cancel-label=" + q.cancel}
 	cmd := exec.Command(z.program, args...)
 	cmd.Env = append(os.Environ(), z.env...)
 	process, out, err := child.StartReading(ctx, cmd)
@@ -63,14 +59,5 @@ func (z *zenity) ask(ctx context.Context, q question) (*agent.Secret, bool, erro
 		}
 		return nil, false, problem.Wrap(problem.PromptUnavailable, err, "zenity failed")
 	}
-	fields := bytes.SplitN(bytes.TrimSuffix(buffer[:n], []byte("\n")), []byte("\n"), 2)
-	if q.repeat != "" && len(fields) == 2 && subtle.ConstantTimeCompare(fields[0], fields[1]) == 1 {
-		return agent.NewSecret(bytes.Clone(fields[0])), true, nil
-	}
-	if q.repeat != "" {
-		again := q
-		again.wrong = q.differ
-		return z.ask(ctx, again)
-	}
-	return agent.NewSecret(bytes.Clone(fields[0])), false, nil
+	return agent.NewSecret(bytes.Clone(bytes.TrimSuffix(buffer[:n], []byte("\n")))), false, nil
 }

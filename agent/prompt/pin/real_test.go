@@ -43,6 +43,7 @@ type hands struct {
 	t       *testing.T
 	display string
 	xdotool string
+	last    string // the process that was typed into
 }
 
 func (h hands) do(args ...string) (string, error) {
@@ -53,19 +54,22 @@ func (h hands) do(args ...string) (string, error) {
 }
 
 // type waits for a window with that title and types into it.
-func (h hands) typeInto(title string, keys ...string) {
+func (h *hands) typeInto(title string, keys ...string) {
 	h.t.Helper()
 	var id string
 	require.Eventually(h.t, func() bool {
 		out, err := h.do("search", "--onlyvisible", "--name", title)
 		id = strings.TrimSpace(out)
-		return err == nil && id != ""
+		id, _, _ = strings.Cut(id, "\n")
+		pid, err2 := h.do("getwindowpid", id)
+		if err != nil || err2 != nil || pid == h.last {
+			return false // X gives a window of the next program the same number
+		}
+		h.last = pid
+		return true
 	}, 20*time.Second, 50*time.Millisecond, "a window named %s", title)
 	time.Sleep(300 * time.Millisecond)
 	h.shoot(title)
-	if i := strings.IndexByte(id, '\n'); i > 0 {
-		id = id[:i]
-	}
 	_, _ = h.do("windowfocus", id)
 	for _, k := range keys {
 		var err error
@@ -78,20 +82,12 @@ func (h hands) typeInto(title string, keys ...string) {
 	}
 }
 
-// gone waits until no such window is left.
-func (h hands) gone(title string) {
-	require.Eventually(h.t, func() bool {
-		out, _ := h.do("search", "--onlyvisible", "--name", title)
-		return strings.TrimSpace(out) == ""
-	}, 10*time.Second, 20*time.Millisecond)
-}
-
 func (h hands) shoot(name string) {
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
 		return
 	}
-	cmd := exec.Command("import", "-window", "root", filepath.Join(dir, strings.ReplaceAll(h.t.Name()+"-"+name, "/", "-")+".png"))
+	cmd := exec.Command("import", "-window", "root", filepath.Join(dir, strings.ReplaceAll(h.t.Name()+"-"+strings.TrimSpace(h.last)+name, "/", "-")+".png"))
 	cmd.Env = append(os.Environ(), "DISPLAY="+h.display)
 	_ = cmd.Run()
 }
@@ -112,8 +108,8 @@ func ask(p *Prompter, req agent.PINRequest) chan outcome {
 
 func TestAPersonTypesIntoPinentryGTK(t *testing.T) {
 	program := testtool.Need(t, "pinentry-gtk-2")
-	h := hands{t, screen(t), testtool.Need(t, "xdotool")}
-	p := New(Config{Program: program, Env: []string{"DISPLAY=" + h.display, "GTK_IM_MODULE=gtk-im-context-simple"}, Language: "pl"})
+	h := &hands{t: t, display: screen(t), xdotool: testtool.Need(t, "xdotool")}
+	p := New(Config{Program: program, Env: []string{"DISPLAY=" + h.display, "GTK_IM_MODULE=gtk-im-context-simple"}, Language: "pl", Timeout: 30 * time.Second})
 
 	req := signRequest()
 	req.State, req.Incorrect = agent.PINFinal, true
@@ -122,12 +118,10 @@ func TestAPersonTypesIntoPinentryGTK(t *testing.T) {
 	got := <-c
 	require.NoError(t, got.err)
 	assert.Equal(t, "12 %34", string(got.secret.Bytes()))
-	h.gone("CertSign")
 
 	c = ask(p, agent.PINRequest{New: true, Purpose: agent.PurposeEnroll, Origin: "https://portal.example:8443", Label: "Keystore"})
-	h.typeInto("CertSign", "slabe", "Tab", "slabe", "Return")
-	h.gone("CertSign")
-	h.typeInto("CertSign", "Mocne-haslo-12", "Tab", "Mocne-haslo-12", "Return")
+	h.typeInto("CertSign", "slabe", "Return", "slabe", "Return")
+	h.typeInto("CertSign", "Mocne-haslo-12", "Return", "Mocne-haslo-12", "Return")
 	got = <-c
 	require.NoError(t, got.err)
 	assert.Equal(t, "Mocne-haslo-12", string(got.secret.Bytes()))
@@ -139,13 +133,13 @@ func TestAPersonTypesIntoPinentryGTK(t *testing.T) {
 
 func TestAPersonTypesIntoZenityWhereThereIsNoPinentry(t *testing.T) {
 	program := testtool.Need(t, "zenity")
-	h := hands{t, screen(t), testtool.Need(t, "xdotool")}
-	p := New(Config{Language: "pl"})
+	h := &hands{t: t, display: screen(t), xdotool: testtool.Need(t, "xdotool")}
+	p := New(Config{Language: "pl", Timeout: 30 * time.Second})
 	p.choose = func() (dialog, error) {
 		return &zenity{program: program, env: []string{"DISPLAY=" + h.display, "GDK_BACKEND=x11"}}, nil
 	}
 	c := ask(p, signRequest())
-	require.Eventually(t, func() bool { return strings.Contains(arguments(), "--add-password=") }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(arguments(), "--hide-text") }, 10*time.Second, 10*time.Millisecond)
 	assert.NotContains(t, arguments(), "portal.example", "arguments can be read by everybody on the computer")
 	h.typeInto("CertSign", "12 %34", "Return")
 	got := <-c
@@ -153,9 +147,9 @@ func TestAPersonTypesIntoZenityWhereThereIsNoPinentry(t *testing.T) {
 	assert.Equal(t, "12 %34", string(got.secret.Bytes()))
 
 	c = ask(p, agent.PINRequest{New: true, Purpose: agent.PurposeEnroll})
-	h.typeInto("CertSign", "Mocne-haslo-12", "Tab", "Mocne-haslo-13", "Return")
-	h.gone("CertSign")
-	h.typeInto("CertSign", "Mocne-haslo-12", "Tab", "Mocne-haslo-12", "Return")
+	for _, password := range []string{"Mocne-haslo-12", "Mocne-haslo-13", "Mocne-haslo-12", "Mocne-haslo-12"} {
+		h.typeInto("CertSign", password, "Return")
+	}
 	got = <-c
 	require.NoError(t, got.err)
 	assert.Equal(t, "Mocne-haslo-12", string(got.secret.Bytes()))
