@@ -390,3 +390,19 @@ func plainName(s string) bool {
 func normalEmail(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
 func actorOf(accountID int64) string { return fmt.Sprintf("account %d", accountID) }
+
+// EnsurePerson returns the person with that identity, entering them when they are not there.
+func (l *Ledger) EnsurePerson(ctx context.Context, p Person) (*Person, error) {
+	var present Person
+	err := l.store.View(ctx, func(tx Tx) (err error) {
+		present, err = tx.PersonByIdentity(p.Identity)
+		return err
+	})
+	if errors.Is(err, ErrNoRow) {
+		return l.AddPerson(ctx, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &present, nil
+}

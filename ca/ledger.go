@@ -142,6 +142,50 @@ func (l *Ledger) Find(ctx context.Context, serial string) (*Certificate, error) 
 	return c, err
 }
 
+// FindByPrefix returns the certificate whose serial number begins with what a person typed: bad_request when several do.
+func (l *Ledger) FindByPrefix(ctx context.Context, typed string) (*Certificate, error) {
+	prefix := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(strings.TrimPrefix(strings.TrimSpace(typed), "0x")))
+	if prefix == "" || strings.Trim(prefix, "0123456789abcdef") != "" {
+		return nil, problem.New(problem.BadRequest, "a serial number is hexadecimal")
+	}
+	var serials []string
+	err := l.store.View(ctx, func(tx Tx) (err error) {
+		serials, err = tx.SerialsWithPrefix(prefix, 2)
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(serials) == 0:
+		return nil, problem.New(problem.NotFound, "no certificate with serial number %s…", prefix)
+	case len(serials) > 1:
+		return nil, problem.New(problem.BadRequest, "several serial numbers begin with %s", prefix)
+	}
+	return l.Find(ctx, serials[0])
+}
+
+// All returns the certificates in a state, or all with state "", newest first.
+func (l *Ledger) All(ctx context.Context, state State, limit int) ([]Certificate, error) {
+	var all []Certificate
+	err := l.store.View(ctx, func(tx Tx) error {
+		rows, err := tx.AllCertificates(limit)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			c, err := l.certificate(tx, row)
+			if err != nil {
+				return err
+			}
+			if state == "" || c.State == state {
+				all = append(all, *c)
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
 // StatusOf returns a certificate's status as an OCSP answer tells it, and false when nothing was issued with that number
 // by that issuer. An expired certificate keeps its last status.
 func (l *Ledger) StatusOf(ctx context.Context, issuerID, serial string) (Status, bool, error) {

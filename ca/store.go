@@ -106,6 +106,7 @@ type IssuanceRows interface {
 	CertificateBySerial(serial string) (CertificateRow, error)
 	CertificateByCSR(csrSHA256 string) (CertificateRow, error)
 	CertificatesOf(personID int64) ([]CertificateRow, error) // newest first
+	AllCertificates(limit int) ([]CertificateRow, error)     // newest first
 	SerialsWithPrefix(prefix string, limit int) ([]string, error)
 	KeyCertified(spkiSHA256 string) (bool, error)
 	CountLive(personID int64, now time.Time) (int, error) // active or suspended, and open intents

@@ -150,6 +150,11 @@ func (x *tx) CertificatesOf(personID int64) ([]ca.CertificateRow, error) {
 	return list(x, scanCertificate, certificateColumns+`WHERE person_id = $1 ORDER BY issued_at DESC, serial`, personID)
 }
 
+// AllCertificates implements ca.IssuanceRows.
+func (x *tx) AllCertificates(limit int) ([]ca.CertificateRow, error) {
+	return list(x, scanCertificate, certificateColumns+`ORDER BY issued_at DESC, serial LIMIT $1`, limit)
+}
+
 func scanText(r scanner) (s string, err error) {
 	err = r.Scan(&s)
 	return s, err
