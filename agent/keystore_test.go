@@ -56,7 +56,7 @@ type keyfileRig struct{ dir string }
 func newKeyfileRig(t *testing.T) rig { return &keyfileRig{filepath.Join(t.TempDir(), "keys")} }
 
 func (r *keyfileRig) Store() agent.KeyStore {
-	return keyfile.New(r.dir, keyfile.WithIterations(1000))
+	return keyfile.New(r.dir, keyfile.WithIterations(10))
 }
 func (*keyfileRig) PIN() string           { return "Zażółć-gęślą-7!" }
 func (*keyfileRig) WrongPIN() string      { return "Zażółć-gęślą-8!" }

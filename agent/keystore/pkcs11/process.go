@@ -142,12 +142,13 @@ func (p *process) ended(err error) error {
 
 // kill ends the process and whatever it started, at once.
 func (p *process) kill() {
+	p.group.kill()
+	p.leave()
+}
+
+// leave talks to the process no more.
+func (p *process) leave() {
 	p.broken = true
-	select {
-	case <-p.exited:
-	default:
-		p.group.kill()
-	}
 	_, _ = p.in.Close(), p.out.Close()
 }
 
@@ -163,9 +164,10 @@ func (p *process) end() {
 		go func() { done <- wire.Write(p.in, wire.Call{Version: wire.Version, Op: wire.OpEnd}, nil) }()
 		select {
 		case <-p.exited:
+			p.leave() // what a driver started on purpose, such as the program in its tray, stays
 		case <-time.After(grace):
+			p.kill()
 		}
-		p.kill()
 		<-done
 	}
 	<-p.exited
