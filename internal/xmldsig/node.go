@@ -62,7 +62,7 @@ type Document struct {
 	ids func() map[string][]uint32
 }
 
-const slab = 4096
+const slab = 512
 
 type node struct {
 	kind   Kind

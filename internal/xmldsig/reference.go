@@ -43,6 +43,9 @@ func (r *Resolver) Digest(sig *Signature, ref Reference) (Digested, error) {
 	if ref.Hash == 0 || !ref.Hash.Available() {
 		return Digested{}, errors.New("the digest method is not supported")
 	}
+	if err := r.spend(0); err != nil {
+		return Digested{}, err
+	}
 	if len(ref.Transforms) > maxTransforms {
 		return Digested{}, fmt.Errorf("more than %d transforms", maxTransforms)
 	}
