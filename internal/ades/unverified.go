@@ -23,6 +23,8 @@ type UnverifiedSignature struct {
 	Signed    []byte // the octets that Value signs: canonical SignedInfo, or the DER SET OF signed attributes
 	Value     []byte // as it stands in the document, base64 removed
 
+	// References are the digests of what is signed; in CMS that is the one in the message-digest attribute. A signature
+	// that refers to nothing but its own SignedProperties covers no document.
 	References []Reference
 	// SigningCertificate holds the signed references to the signer's certificate (EN 319 132-1, 5.2.2; EN 319 122-1,
 	// 5.2.2). Empty when the signature has none.

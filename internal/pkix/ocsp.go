@@ -255,7 +255,7 @@ func (a *OCSPAnswer) about(c, issuer *Certificate) bool {
 }
 
 // OCSPRequest returns the DER of a request about one certificate, without a nonce, so that a cached answer serves too. The
-// CertID uses SHA-1, which every responder knows and which protects nothing here (RFC 6960, 4.3).
+// CertID uses SHA-1, which every responder knows (RFC 5019, 2.1.1) and which protects nothing here.
 func OCSPRequest(c, issuer *Certificate) ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { // OCSPRequest

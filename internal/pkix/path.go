@@ -35,8 +35,8 @@ type Verifier struct {
 	crls      []*CRL
 	ocsps     []*OCSPResponse
 	checked   map[[2][sha256.Size]byte]bool
-	spent     int // signature checks
-	steps     int // of the search for paths
+	spent     int                        // signature checks
+	steps     int                        // of the search for paths
 	judging   map[[sha256.Size]byte]bool // certificates whose status is being found out
 }
 

@@ -100,7 +100,15 @@ func (v *Verifier) Status(p Path, i int, at time.Time, grace time.Duration) Stat
 // decide weighs statements. A revocation other than hold is final (RFC 5280, 5.3.1), so one statement of any age is
 // enough; between hold and good the latest speaks; good needs fresh statements that speak of every reason.
 func decide(statements []statement, at time.Time, grace time.Duration, note func(string)) Status {
-	slices.SortStableFunc(statements, func(a, b statement) int { return b.made.Compare(a.made) })
+	slices.SortStableFunc(statements, func(a, b statement) int {
+		if c := b.made.Compare(a.made); c != 0 || a.revoked == b.revoked {
+			return c
+		}
+		if a.revoked { // of two made in the same second the worse one speaks
+			return -1
+		}
+		return 1
+	})
 	var covered uint32
 	var best, hold *statement
 	for n := range statements {
@@ -108,7 +116,7 @@ func decide(statements []statement, at time.Time, grace time.Duration, note func
 		switch {
 		case s.revoked && !s.at.After(at) && s.reason != ReasonHold:
 			return Status{State: Revoked, Reason: max(s.reason, 0), RevokedAt: s.at, ThisUpdate: s.made, Source: s.source}
-		case !at.Before(s.end.Add(grace)) && at.After(s.end.Add(grace)):
+		case at.After(s.end.Add(grace)):
 			note(fmt.Sprintf("the %s of %s is out of date", s.source, s.made.Format(time.RFC3339)))
 		case s.revoked && !s.at.After(at):
 			if covered&(1<<ReasonHold) == 0 && hold == nil {
@@ -267,7 +275,7 @@ func (v *Verifier) crlSigned(l *CRL, p Path, i int, at time.Time) bool {
 		return true
 	}
 	for _, c := range slices.Clone(v.bySubject[l.Issuer.key()]) {
-		if c.same(p[i+1]) {
+		if c.same(p[i+1]) || !c.HasUsage(UsageCRLSign) {
 			continue
 		}
 		for q := range v.Paths(c) {

@@ -74,7 +74,7 @@ func (c *context) checkAcceptance(s *ades.UnverifiedSignature, signer *pkix.Cert
 	return f
 }
 
-// checkSignedProperties demands that what XAdES calls signed properties is signed (EN 319 132-1, 4.3.1). In CMS the signed
+// checkSignedProperties demands that what XAdES calls signed properties is signed (EN 319 132-1, 4.4.2). In CMS the signed
 // attributes are what the value itself signs.
 func checkSignedProperties(s *ades.UnverifiedSignature) finding {
 	if s.Format != ades.XAdES && !strings.HasPrefix(s.Algorithm.Name, "http") {

@@ -8,7 +8,7 @@ import (
 	"certsign/internal/pkix"
 )
 
-// signedPropertiesType is the Type of the reference to the signed properties (EN 319 132-1, 4.3.1 and annex C).
+// signedPropertiesType is the Type of the reference to the signed properties (EN 319 132-1, 4.4.2).
 const signedPropertiesType = "http://uri.etsi.org/01903#SignedProperties"
 
 // maxCandidates is how many embedded certificates are tried as the signer's.

@@ -64,7 +64,7 @@ func VerifyValue(algorithm ades.Algorithm, public crypto.PublicKey, signed, valu
 	return fmt.Errorf("%w: key type", ErrUnsupported)
 }
 
-// verifyP1363 takes r and s of exactly the length of the curve's order each (RFC 4050, 3.3; XML-DSig 1.1, 6.4.3).
+// verifyP1363 takes r and s of exactly the length of the curve's order each (XML-DSig 1.1, 6.4.3).
 func verifyP1363(key *ecdsa.PublicKey, digest, value []byte) bool {
 	size := (key.Curve.Params().N.BitLen() + 7) / 8
 	if len(value) != 2*size {
