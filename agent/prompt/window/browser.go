@@ -38,6 +38,7 @@ var chromium = []string{
 	"--app={url}", "--user-data-dir={profile}", "--lang={lang}", "--window-size=780,920",
 	"--no-first-run", "--no-default-browser-check", "--no-service-autorun", "--no-pings", "--disable-sync",
 	"--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-extensions",
+	"--hide-crash-restore-bubble", "--disable-session-crashed-bubble",
 	"--disable-features=Translate,OptimizationHints,MediaRouter", "--password-store=basic", "--use-mock-keychain",
 }
 

@@ -34,7 +34,7 @@ func parseTemplates(l wording.Language) *template.Template {
 		"date":        l.Date,
 		"size":        l.Size,
 		"reason":      l.Reason,
-		"name":        distinguishedName,
+		"name":        wording.DistinguishedName,
 		"add":         func(a, b int) int { return a + b },
 	}).ParseFS(pages, "html/*.html"))
 }
@@ -64,10 +64,7 @@ type originView struct {
 }
 
 func viewOrigin(l wording.Language, o agent.Origin) originView {
-	if o == agent.LocalOrigin {
-		return originView{Text: l.Text("origin.local")}
-	}
-	return originView{Text: o.Display(), Punycode: strings.Contains(o.String(), "xn--")}
+	return originView{Text: l.OriginName(o), Punycode: strings.Contains(o.String(), "xn--")}
 }
 
 type originQuestion struct{ Origin originView }
@@ -81,7 +78,6 @@ type noticeView struct {
 	Kind        agent.NoticeKind
 	Title       string
 	Origin      originView
-	Local       bool
 	Certificate *certificateView
 	Documents   string
 	Problem     *problem.Entry
@@ -117,67 +113,6 @@ type certificateView struct {
 	Checked bool
 }
 
-// soon is when a certificate is worth replacing.
-const soon = 30
-
 func viewCertificate(c agent.CertificateView) certificateView {
-	return certificateView{CertificateView: c, Name: commonName(c.Subject), Soon: c.DaysLeft < soon}
-}
-
-// commonName returns the first CN of a distinguished name (RFC 4514), or the whole name when it has none.
-func commonName(subject string) string {
-	rest := subject
-	for rest != "" {
-		end := attributeEnd(rest)
-		part := strings.TrimLeft(rest[:end], " ")
-		if len(part) > 3 && strings.EqualFold(part[:3], "CN=") {
-			return unescapeName(part[3:])
-		}
-		rest = strings.TrimLeft(rest[end:], ",+;")
-	}
-	return subject
-}
-
-// distinguishedName returns a name with a space after each separator, so that it can be read and broken into lines.
-func distinguishedName(name string) string {
-	var parts []string
-	for name != "" {
-		end := attributeEnd(name)
-		if end < len(name) {
-			end++
-		}
-		parts = append(parts, strings.TrimSpace(name[:end]))
-		name = name[end:]
-	}
-	return wording.Visible(strings.Join(parts, " "))
-}
-
-// attributeEnd returns where the first attribute ends: at a separator that is neither escaped nor quoted.
-func attributeEnd(s string) int {
-	quoted := false
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '"':
-			quoted = !quoted
-		case ',', '+', ';':
-			if !quoted {
-				return i
-			}
-		}
-	}
-	return len(s)
-}
-
-// unescapeName undoes a backslash before a character; hexadecimal pairs stay as they are.
-func unescapeName(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) && strings.IndexByte(`,+"\<>;= #`, s[i+1]) >= 0 {
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return strings.Trim(b.String(), `"`)
+	return certificateView{CertificateView: c, Name: wording.CommonName(c.Subject), Soon: c.DaysLeft < wording.Soon}
 }

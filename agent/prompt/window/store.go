@@ -75,15 +75,12 @@ func (v *storeView) preselect(wish string) {
 }
 
 func offerStore(l wording.Language, offer agent.StoreOffer, algorithm agent.KeyAlgorithm) *storeOffer {
-	o := &storeOffer{Store: offer.Store, Title: wording.Visible(offer.Store), Unavailable: offer.Unavailable}
-	switch offer.Store {
-	case "pkcs11", "csp", "keyfile":
-		o.Title, o.What = l.Text("store."+offer.Store), l.Text("store."+offer.Store+".what")
-	}
+	o := &storeOffer{Store: offer.Store, Unavailable: offer.Unavailable}
+	o.Title, o.What = l.StoreName(offer.Store)
 	why := "store_unavailable"
 	usable := false
 	for _, p := range offer.Places {
-		place := &placeOffer{Place: p, Unavailable: unusable(p)}
+		place := &placeOffer{Place: p, Unavailable: wording.PlaceProblem(p)}
 		o.Hardware = o.Hardware || p.Hardware
 		o.NewPassword = o.NewPassword || p.NewPIN
 		if place.Unavailable == "" && offer.Unavailable == "" {
@@ -109,22 +106,6 @@ func offerStore(l wording.Language, offer agent.StoreOffer, algorithm agent.KeyA
 		}
 	}
 	return o
-}
-
-// unusable is why no key can be made at a place now, or nothing.
-func unusable(p agent.Place) string {
-	switch {
-	case p.Problem != "":
-		return p.Problem
-	case p.State == agent.PINLocked:
-		return "pin_locked"
-	case p.State == agent.PINUnset && !p.NewPIN:
-		return "pin_not_set"
-	case len(p.Keys) == 0:
-		return "unsupported"
-	default:
-		return ""
-	}
 }
 
 // maxLabel is how many characters a key's name may have.

@@ -98,8 +98,11 @@ func (l Language) Reason(code string) string {
 		return e.in(l)
 	}
 	message := strings.TrimSuffix(problem.Describe(problem.Code(code), string(l)).Message, ".")
-	first, size := utf8.DecodeRuneInString(message)
-	return string(unicode.ToLower(first)) + message[size:]
+	word, _, _ := strings.Cut(message, " ")
+	if first, size := utf8.DecodeRuneInString(word); strings.ToLower(word[size:]) == word[size:] { // neither PIN nor CertSign
+		message = string(unicode.ToLower(first)) + message[size:]
+	}
+	return message
 }
 
 var months = map[Language][12]string{

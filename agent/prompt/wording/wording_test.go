@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"certsign/internal/problem"
 )
 
 var verbs = regexp.MustCompile(`%[a-z]`)
@@ -135,7 +137,14 @@ func TestNumbersDatesAndDigestsReadAsPeopleWriteThem(t *testing.T) {
 	assert.Equal(t, "„a⟨U+000A⟩b”", Polish.Quote("a\nb"))
 	assert.Equal(t, "“a”", English.Quote("a"))
 	assert.Equal(t, "PIN jest zablokowany; odblokuj go kodem PUK w programie producenta karty", Polish.Reason("pin_locked"))
-	assert.Equal(t, "reason: something_new", English.Reason("something_new"))
+	assert.Equal(t, "the certificate has expired", English.Reason("certificate_expired"))
+	for _, code := range problem.Codes() {
+		for _, l := range []Language{Polish, English} {
+			reason := l.Reason(string(code))
+			assert.NotEmpty(t, reason, code)
+			assert.NotRegexp(t, `\.$|^pIN|^certSign`, reason, code)
+		}
+	}
 }
 
 func TestALanguageTagIsUnderstood(t *testing.T) {
