@@ -18,7 +18,7 @@ const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 
 	"connect-src 'self' http://127.0.0.1:* ws://127.0.0.1:*; form-action 'self'; base-uri 'none'; " +
 	"frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-const permissionsPolicy = "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=(), serial=(), hid=(), bluetooth=()"
+const permissionsPolicy = "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=(), serial=(), hid=()"
 
 // uploadPolicy goes with bytes that people uploaded: even opened directly they are not a page.
 const uploadPolicy = "default-src 'none'; sandbox"
