@@ -358,5 +358,3 @@ func serialNumber(hexSerial string) (*big.Int, error) {
 	}
 	return new(big.Int).SetBytes(b), nil
 }
-
-func bigInt(n int64) *big.Int { return big.NewInt(n) }

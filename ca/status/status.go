@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"strings"
 	"sync"
 	"time"
@@ -185,22 +186,23 @@ func (s *Status) crlURL(shard int) string {
 
 func (s *Status) makeCRL(shard int, entries []ca.Listing, number int64) (*ca.CRLRow, error) {
 	now := s.c.Now().UTC().Truncate(time.Second)
-	list, err := CRL(s.c.Issuer, s.c.Key, entries, number, now, now.Add(crlLife), s.crlURL(shard), true)
+	list, err := CRL(s.c.Issuer, s.c.Key, entries, number, now, now.Add(crlLife), s.crlURL(shard))
 	if err != nil {
 		return nil, err
 	}
 	return &ca.CRLRow{ThisUpdate: now, NextUpdate: now.Add(crlLife), DER: list}, nil
 }
 
-// CRL makes a full CRL that is complete for what names url as its distribution point. endEntities limits its scope to
-// end-entity certificates.
-func CRL(issuer *x509.Certificate, key crypto.Signer, entries []ca.Listing, number int64, thisUpdate, nextUpdate time.Time, url string, endEntities bool) ([]byte, error) {
-	idp, err := distributionPoint(url, endEntities)
-	if err != nil {
-		return nil, err
-	}
-	list := &x509.RevocationList{
-		Number: bigInt(number), ThisUpdate: thisUpdate, NextUpdate: nextUpdate, ExtraExtensions: []pkix.Extension{idp},
+// CRL makes a full CRL. With a url it is complete for the end-entity certificates that name that distribution point;
+// without one, for everything that the issuer issued.
+func CRL(issuer *x509.Certificate, key crypto.Signer, entries []ca.Listing, number int64, thisUpdate, nextUpdate time.Time, url string) ([]byte, error) {
+	list := &x509.RevocationList{Number: big.NewInt(number), ThisUpdate: thisUpdate, NextUpdate: nextUpdate}
+	if url != "" {
+		idp, err := distributionPoint(url)
+		if err != nil {
+			return nil, err
+		}
+		list.ExtraExtensions = []pkix.Extension{idp}
 	}
 	for _, e := range entries {
 		serial, err := serialNumber(e.Serial)
@@ -220,7 +222,7 @@ func CRL(issuer *x509.Certificate, key crypto.Signer, entries []ca.Listing, numb
 }
 
 // distributionPoint writes the critical IssuingDistributionPoint (RFC 5280, 5.2.5).
-func distributionPoint(url string, endEntities bool) (pkix.Extension, error) {
+func distributionPoint(url string) (pkix.Extension, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1(casn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) { // distributionPoint
@@ -228,9 +230,7 @@ func distributionPoint(url string, endEntities bool) (pkix.Extension, error) {
 				b.AddASN1(casn1.Tag(6).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes([]byte(url)) })
 			})
 		})
-		if endEntities {
-			b.AddASN1(casn1.Tag(1).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddUint8(0xff) }) // onlyContainsUserCerts
-		}
+		b.AddASN1(casn1.Tag(1).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddUint8(0xff) }) // onlyContainsUserCerts
 	})
 	value, err := b.Bytes()
 	if err != nil {

@@ -100,7 +100,7 @@ func (c ceremony) run() (*hierarchy, error) {
 		return nil, err
 	}
 	h.certificates[ocspName] = ocsp
-	h.rootCRL, err = rootCRL(h.certificates[rootName], h.keys[rootName], c.statusURL, c.now)
+	h.rootCRL, err = rootCRL(h.certificates[rootName], h.keys[rootName], c.now)
 	return h, err
 }
 
@@ -179,7 +179,8 @@ func delegate(issuer *x509.Certificate, issuerKey crypto.Signer, public crypto.P
 	return r, nil
 }
 
-func rootCRL(root *x509.Certificate, key crypto.Signer, statusURL string, now time.Time) ([]byte, error) {
-	return status.CRL(root, key, nil, now.Unix(), now.UTC().Truncate(time.Second), now.UTC().Truncate(time.Second).Add(rootCRLLife),
-		statusURL+"/crl/"+status.RootSlug+"-0.crl", false)
+// rootCRL is complete for all that the root issued; its number is the time, which only grows.
+func rootCRL(root *x509.Certificate, key crypto.Signer, now time.Time) ([]byte, error) {
+	now = now.UTC().Truncate(time.Second)
+	return status.CRL(root, key, nil, now.Unix(), now, now.Add(rootCRLLife), "")
 }

@@ -83,7 +83,7 @@ func publishRoot(cmd *cobra.Command, c *configuration) error {
 		return err
 	}
 	now := time.Now()
-	list, err := rootCRL(certificate, key, c.StatusURL, now)
+	list, err := rootCRL(certificate, key, now)
 	if err != nil {
 		return err
 	}

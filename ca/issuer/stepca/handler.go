@@ -41,7 +41,9 @@ func (r *refusal) StatusCode() int { return r.status }
 func (r *refusal) Unwrap() error { return r.problem }
 
 // Render implements render.RenderableError: step-ca's status and message, and the code beside them.
-func (r *refusal) Render(w http.ResponseWriter, _ *http.Request) { answer(w, r.status, r.problem.Code, r.problem.Detail) }
+func (r *refusal) Render(w http.ResponseWriter, _ *http.Request) {
+	answer(w, r.status, r.problem.Code, r.problem.Detail)
+}
 
 // asRefusal gives the ledger's problems a status; other errors pass.
 func asRefusal(err error) error {
