@@ -48,6 +48,8 @@ func TestADocumentIsWhatItsOctetsSay(t *testing.T) {
 		{"-- in a comment is text", []byte(`<a><!-- a -- b --></a>`), Text, NoteNotXML},
 		{"]]> in text is text", []byte(`<a>]]></a>`), Text, NoteNotXML},
 		{"a second XML declaration is text", []byte(`<a><?xml version="1.0"?></a>`), Text, NoteNotXML},
+		{"an instruction without a name is text", []byte(`<?>`), Text, NoteNotXML},
+		{"an instruction that runs into its name is text", []byte(`<a><?b,?></a>`), Text, NoteNotXML},
 		{"HTML is text", []byte(`<p>unclosed<br></p>`), Text, NoteNotXML},
 		{"an octet that is no character makes it text", []byte("<a>" + strings.Repeat("long enough ", 20) + "\xff</a>"), Text, NoteNotXML},
 		{"nesting beyond the limit is text", []byte(strings.Repeat("<a>", 201) + strings.Repeat("</a>", 201)), Text, NoteDeep},

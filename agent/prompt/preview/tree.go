@@ -232,18 +232,18 @@ func (p *parser) comment() error {
 }
 
 func (p *parser) instruction() error {
-	end := strings.Index(p.text[p.at:], "?>")
+	end := strings.Index(p.text[p.at+2:], "?>")
 	if end < 0 {
 		return p.malformed("a processing instruction does not end")
 	}
-	body := p.text[p.at+2 : p.at+end]
+	body := p.text[p.at+2 : p.at+2+end]
 	name := body[:nameLength(body)]
-	if name == "" || strings.EqualFold(name, "xml") {
+	if name == "" || strings.EqualFold(name, "xml") || len(body) > len(name) && !space(body[len(name)]) {
 		return p.malformed("a processing instruction without a proper name")
 	}
 	shown, cut := p.cut(strings.Trim(body[len(name):], " \t\r\n"))
 	p.add(&Node{Type: Instruction, Name: name, Text: shown, Cut: cut})
-	p.at += end + 2
+	p.at += 2 + end + 2
 	return nil
 }
 
