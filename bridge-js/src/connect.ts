@@ -2,7 +2,7 @@ import { open, type Channel } from './channel.js';
 import { Client } from './client.js';
 import { discover } from './discover.js';
 import { CertSignError } from './errors.js';
-import { denied, pageIsLocal, permission, watchPolicy } from './permission.js';
+import { denied, permission, watchPolicy } from './permission.js';
 import { firstPort, lastPort } from './protocol.js';
 
 /**
@@ -31,6 +31,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const signal = options.signal ?? new AbortController().signal;
   signal.throwIfAborted();
   if (!isSecureContext) throw new CertSignError('insecure_context', 'this page is not a secure context');
+  // A sandboxed page: no agent would let it read why.
+  if (globalThis.origin === 'null') throw new CertSignError('origin_rejected', 'this page has no origin of its own');
   let last: ConnectionState | undefined;
   const tell = (state: ConnectionState) => {
     if (state !== last) options.onState?.((last = state));
@@ -97,7 +99,7 @@ async function dial(port: number, signal: AbortSignal): Promise<Channel> {
   } catch (error) {
     if (!(error instanceof CertSignError) || error.code !== 'agent_unreachable') throw error;
     const after = await permission();
-    if (after === 'denied' && !pageIsLocal()) throw denied();
+    if (after === 'denied') throw denied();
     if (before === 'prompt' && after === 'granted') return open(port, signal);
     throw error;
   }

@@ -1,10 +1,10 @@
 // Finding the agent: which port of the range answers GET /certsign/v1/hello.
 
 import { CertSignError, fromWire } from './errors.js';
-import { denied, pageIsLocal, permission, permissionStatus } from './permission.js';
+import { denied, pageIsLocal, permission, permissionStatus, type Permission } from './permission.js';
 import { protocolVersion } from './protocol.js';
 
-/** How long one port may take. Refused ports answer within milliseconds; a foreign program may accept and say nothing. */
+/** How long the ports may take. Refused ports answer within milliseconds; a foreign program may accept and say nothing. */
 const patience = 800;
 /** How long the browser's question may stay open. */
 const patienceForPerson = 120_000;
@@ -22,7 +22,7 @@ type Outcome =
   | { kind: 'silent'; after: number; aborted: boolean };
 
 /**
- * Asks all ports at once and returns the lowest one where an agent answers. Ports are asked by fetch only: browsers slow down
+ * Asks all ports at once and returns the first one where an agent answers. Ports are asked by fetch only: browsers slow down
  * websockets that are refused, and one that hangs can hold up all others.
  *
  * Fails with agent_not_running, permission_denied, permission_dismissed, frame_not_delegated, not_yours or version_unsupported.
@@ -38,39 +38,41 @@ export async function discover(search: Search): Promise<number> {
     if (typeof second === 'number') return second;
     throw second;
   }
-  throw first.code === 'agent_not_running' && after === 'denied' && !pageIsLocal() ? denied() : first;
+  throw first.code === 'agent_not_running' && after === 'denied' ? denied() : first;
 }
 
-async function probeAll(search: Search, state: Awaited<ReturnType<typeof permission>>): Promise<number | CertSignError> {
+async function probeAll(search: Search, state: Permission): Promise<number | CertSignError> {
   const asking = state === 'prompt' && !pageIsLocal();
   const stop = new AbortController();
   const abort = () => stop.abort();
-  search.signal.addEventListener('abort', abort);
-  const outcomes = new Map<number, Outcome>();
-  const status = asking ? await permissionStatus() : undefined;
-  const watch = () => {
-    if (status?.state === 'denied') stop.abort();
-  };
-  status?.addEventListener('change', watch);
+  let limit = setTimeout(abort, asking ? patienceForPerson : patience);
   const hint = setTimeout(() => asking && search.onPermission(), patience);
+  const status = asking ? await permissionStatus() : undefined;
+  const answered = () => {
+    clearTimeout(limit);
+    if (status?.state === 'denied') stop.abort();
+    else limit = setTimeout(abort, patience);
+  };
+  status?.addEventListener('change', answered);
+  search.signal.addEventListener('abort', abort);
+  const outcomes: Outcome[] = [];
   try {
     return await new Promise<number | CertSignError>((resolve) => {
-      let open = search.ports.length;
       for (const port of search.ports) {
-        void probe(port, stop.signal, asking ? patienceForPerson : patience).then((outcome) => {
-          outcomes.set(port, outcome);
-          open--;
-          // A lower port that is still silent is not waited for: it may be another person's, or no agent at all.
+        void probe(port, stop.signal).then((outcome) => {
+          outcomes.push(outcome);
+          // A port that is still silent is not waited for: it may be another person's, or no agent at all.
           if (outcome.kind === 'agent' && outcome.protocol === protocolVersion) resolve(port);
-          else if (open === 0) resolve(verdict([...outcomes.values()], asking));
+          else if (outcomes.length === search.ports.length) resolve(verdict(outcomes, asking));
         });
       }
     });
   } finally {
     clearTimeout(hint);
-    stop.abort();
-    status?.removeEventListener('change', watch);
+    clearTimeout(limit);
+    status?.removeEventListener('change', answered);
     search.signal.removeEventListener('abort', abort);
+    stop.abort();
     search.signal.throwIfAborted();
   }
 }
@@ -90,15 +92,11 @@ function verdict(outcomes: Outcome[], asking: boolean): CertSignError {
   return new CertSignError('agent_not_running', 'no agent answered');
 }
 
-async function probe(port: number, signal: AbortSignal, ms: number): Promise<Outcome> {
+async function probe(port: number, signal: AbortSignal): Promise<Outcome> {
   const started = performance.now();
-  const limit = new AbortController();
-  const abort = () => limit.abort();
-  signal.addEventListener('abort', abort);
-  const timer = setTimeout(abort, ms);
   try {
     const response = await fetch(`http://127.0.0.1:${port}/certsign/v1/hello`, {
-      signal: limit.signal, mode: 'cors', credentials: 'omit', cache: 'no-store', redirect: 'error', referrerPolicy: 'no-referrer',
+      signal, mode: 'cors', credentials: 'omit', cache: 'no-store', redirect: 'error', referrerPolicy: 'no-referrer',
     });
     const body: unknown = await response.json();
     if (typeof body === 'object' && body !== null) {
@@ -111,9 +109,6 @@ async function probe(port: number, signal: AbortSignal, ms: number): Promise<Out
     }
   } catch {
     // Refused, blocked, silent or not an agent: fetch tells no more.
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', abort);
   }
-  return { kind: 'silent', after: performance.now() - started, aborted: limit.signal.aborted };
+  return { kind: 'silent', after: performance.now() - started, aborted: signal.aborted };
 }

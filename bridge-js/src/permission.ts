@@ -37,9 +37,9 @@ export function denied(): CertSignError {
     : new CertSignError('permission_denied', 'the browser denies this page access to the loopback network');
 }
 
-/** A page of this computer itself: browsers check nothing there, whatever the permission's state says. */
+/** A page of this computer itself: browsers ask nothing there, although the permission's state says "prompt". */
 export function pageIsLocal(): boolean {
-  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostname);
+  return /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostname);
 }
 
 /** Watches for requests to the agent that the page's own content security policy stops. The page sees nothing else of it. */

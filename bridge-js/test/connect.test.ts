@@ -73,6 +73,12 @@ describe('discovery', () => {
     expect(world.fetched).toHaveLength(0);
   });
 
+  test('a sandboxed page is told so before anything is sent', async () => {
+    vi.stubGlobal('origin', 'null');
+    expect(await outcome()).toBe('origin_rejected');
+    expect(world.fetched).toHaveLength(0);
+  });
+
   test("the page's own policy is csp_blocked", async () => {
     world.agents.clear();
     const p = outcome();
@@ -108,6 +114,13 @@ describe('the browser’s permission', () => {
     world.agents.set(18733, never);
     setTimeout(() => world.setState('denied'), 5000);
     expect(await outcome({}, 5100)).toBe('permission_denied');
+  });
+
+  test('granted, with a program that says nothing in the range, waits no longer than else', async () => {
+    world.state = 'prompt';
+    world.agents = new Map([[18733, never]]);
+    setTimeout(() => world.setState('granted'), 5000);
+    expect(await outcome({}, 5000 + 2 * 900)).toBe('agent_not_running');
   });
 
   test('refused earlier is permission_denied', async () => {
@@ -149,9 +162,8 @@ describe('the browser’s permission', () => {
 
   test('does not matter to a page of this computer, which waits for a silent port no longer than else', async () => {
     world.state = 'prompt';
-    world.hostname = '127.0.0.1';
     world.agents.set(18733, never);
-    expect(await outcome({}, 1000)).toBe('agent_not_running');
+    for (world.hostname of ['127.0.0.1', 'localhost', 'portal.localhost', '[::1]']) expect(await outcome({}, 1000)).toBe('agent_not_running');
     expect(states).not.toContain('awaiting-permission');
   });
 

@@ -1,0 +1,42 @@
+// The main job, as a person does it: a customs certificate in a Keystore file and on a card, a signed declaration, its
+// receipt, and the certificate's suspension, resumption and revocation. Each step is checked, by tools that nobody here wrote
+// wherever there is one.
+//
+//   node testdata/e2e/demo.mjs              the walk; exit status 0 only when every step was checked
+//   node testdata/e2e/demo.mjs --keep       the same three programs kept running, with seeded accounts
+//   node testdata/e2e/demo.mjs --keyboard   one journey with Tab, Enter, Space and typing only
+//   node testdata/e2e/demo.mjs --screens    pictures of every page and window, Polish and English
+
+import { root } from './lib/require.mjs';
+import { stopAll, tail } from './lib/processes.mjs';
+import { summary } from './lib/steps.mjs';
+import { journey } from './journey.mjs';
+import { keep } from './keep.mjs';
+import { keyboard } from './keyboard.mjs';
+import { screens } from './screens.mjs';
+
+const modes = { '--keep': keep, '--keyboard': keyboard, '--screens': screens };
+const [option, ...rest] = process.argv.slice(2);
+if (rest.length > 0 || (option !== undefined && !(option in modes))) {
+  console.error(`usage: node testdata/e2e/demo.mjs [${Object.keys(modes).join('|')}]`);
+  process.exit(2);
+}
+const mode = modes[option] ?? journey;
+const dir = `${root}/build/${option === undefined || option === '--keep' ? 'demo' : option.slice(2)}`;
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stopAll().then(() => process.exit(130)));
+
+try {
+  await mode(dir);
+  await stopAll();
+  if (mode !== keep) console.log(`\n${summary()}; results in ${dir.replace(`${root}/`, '')}`);
+} catch (error) {
+  await stopAll();
+  console.error(`\n${error.step ? `failed at: ${error.step}\n` : ''}${error.message}`);
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) console.error(`because: ${cause.message}`);
+  for (const log of ['customs-ca.log', 'certsign.log']) {
+    const lines = tail(`${dir}/${log}`);
+    if (lines) console.error(`\n${log}:\n${lines}`);
+  }
+  process.exit(1); // which also ends the browsers that are still open
+}

@@ -1,0 +1,3 @@
+export async function keep(dir) {
+  throw new Error(`not written: ${dir}`);
+}

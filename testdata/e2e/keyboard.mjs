@@ -1,0 +1,3 @@
+export async function keyboard(dir) {
+  throw new Error(`not written: ${dir}`);
+}

@@ -1,0 +1,115 @@
+// Puts the three programs up, step by step, and opens the portal.
+
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { assert, step } from './steps.mjs';
+import { run } from './processes.mjs';
+import { chromium } from './require.mjs';
+import { headless, Keyboard, startDisplay, Windows } from './desktop.mjs';
+import { Hands } from './agent.mjs';
+import { Visitor } from './portal.mjs';
+import { Agent, answers, Authority, Card, emptyFolder, password, ports } from './world.mjs';
+
+const firstPort = 18731;
+const lastPort = 18794;
+
+/** The accounts that every mode starts with. */
+export function cast() {
+  return {
+    person: { email: 'grazyna.zolc@example.test', name: 'Grażyna Żółć-Świętosławska', given: 'Grażyna', surname: 'Żółć-Świętosławska', kind: 'extended', identity: 'PNOPL-44051401359', idsisc: 'PL440514013590000', password: password() },
+    basic: { email: 'jozef.pliszka@example.test', name: 'Józef Pliszka', given: 'Józef', surname: 'Pliszka', kind: 'basic', identity: 'PNOPL-02070803628', password: password() },
+    helpdesk: { email: 'helpdesk@example.test', role: 'helpdesk', kind: 'basic', password: password() },
+  };
+}
+
+/** Starts everything below dir. */
+export async function raise(dir, { wantedPorts = false, lang = 'pl' } = {}) {
+  emptyFolder(dir);
+  mkdirSync(`${dir}/screenshots`, { recursive: true });
+  const accounts = cast();
+  const authority = new Authority(dir);
+  const rootFile = `${dir}/root.pem`;
+  const issuerFile = `${dir}/issuing.pem`;
+
+  await step('key ceremony of a test authority: root, issuing CA, OCSP and seals, on an empty SQLite database', async () => {
+    await authority.init(await ports(wantedPorts));
+  });
+  await step('accounts are seeded', () => seed(authority, accounts));
+  await step('portal, CA and status answer', async () => {
+    await authority.serve();
+    copyFileSync(`${authority.dir}/root.crt`, rootFile);
+    copyFileSync(`${authority.dir}/external.crt`, issuerFile);
+    const { stdout } = await run('openssl', ['verify', '-CAfile', rootFile, issuerFile]);
+    assert.match(stdout, /OK/);
+    for (const file of [rootFile, issuerFile]) {
+      assert.match((await run('openssl', ['x509', '-in', file, '-noout', '-subject'])).stdout, /TEST/, 'a test authority must say so in its name');
+    }
+  });
+
+  const card = new Card(dir);
+  await step('a card is there: SoftHSM2 with a PIN', () => card.initialise());
+
+  const display = await startDisplay(dir);
+  const windows = new Windows(dir, { lang });
+  const keyboard = new Keyboard(display);
+  const agent = new Agent(dir, { windows, display, card, lang });
+  const others = await foreignAgents();
+  await step('certsign knows the portal, its CA and that CA\u2019s root, and runs', async () => {
+    await agent.certsign('sites', 'add', '--name', 'PUESC test', '--origin', authority.url, '--ca', authority.ca, '--root', rootFile);
+    await agent.run();
+  });
+  const hands = new Hands(windows, keyboard, { pictures: `${dir}/screenshots` });
+  return {
+    dir, accounts, authority, agent, card, display, windows, keyboard, hands, rootFile, issuerFile, others, lang,
+    newSecret: password,
+    /** A card may want its PIN again, to write the certificate beside the key. */
+    async answerFurtherPINs(visitor, pin) {
+      for (let i = 0; i < 3; i++) {
+        const there = await Promise.race([
+          visitor.page.waitForURL(/\/issued$/, { timeout: 20_000 }).then(() => true),
+          keyboard.dialog({ timeout: 20_000 }).then(() => false),
+        ]);
+        if (there) return;
+        await keyboard.pin(pin);
+      }
+    },
+  };
+}
+
+/** Enters the cast in the register and gives each an account. */
+async function seed(authority, accounts) {
+  for (const a of Object.values(accounts)) {
+    let person = [];
+    if (a.given) {
+      const { stdout } = await authority.customsCA('person', 'add', '--given-name', a.given, '--surname', a.surname, '--identity', a.identity,
+        ...(a.idsisc ? ['--id-sisc', a.idsisc] : []));
+      person = ['--person', /^person (\d+)/.exec(stdout)[1]];
+    }
+    await authority.customsCA('account', 'add', a.email, '--kind', a.kind, '--role', a.role ?? 'user', ...person, { password: a.password });
+  }
+}
+
+/** Agents that run already on this computer, in ports that a page asks before ours. */
+async function foreignAgents() {
+  const found = [];
+  await Promise.all(Array.from({ length: lastPort - firstPort + 1 }, async (_, i) => {
+    if (await answers(firstPort + i)) found.push(firstPort + i);
+  }));
+  return found;
+}
+
+/** A browser for the portal. Each visitor has a context of their own. */
+export async function openPortal(world, { lang = world.lang, ...more } = {}) {
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: headless.filter((f) => f !== '--no-sandbox'), ...more });
+  return {
+    browser,
+    async visitor(account, options = {}) {
+      const context = await browser.newContext({ locale: lang === 'pl' ? 'pl-PL' : 'en-GB', viewport: { width: 1180, height: 900 }, acceptDownloads: true });
+      if (world.others.length > 0) {
+        // Pages take the first agent that answers. One that belongs to another test or to the person at this computer is not ours to ask.
+        await context.route((u) => world.others.includes(Number(u.port)), (r) => r.abort('connectionrefused'));
+      }
+      return new Visitor(await context.newPage(), world.authority.url, { lang, files: world.dir, pictures: `${world.dir}/screenshots`, ...account, ...options });
+    },
+    close: () => browser.close(),
+  };
+}

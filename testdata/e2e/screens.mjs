@@ -1,0 +1,3 @@
+export async function screens(dir) {
+  throw new Error(`not written: ${dir}`);
+}
