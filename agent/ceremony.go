@@ -29,7 +29,7 @@ type Enroller interface {
 	Finish(ctx context.Context, id, token string, site Site, hands *Hands) (*Ceremony, error)
 	// Resume finishes what can be finished without asking anybody, and cleans what can be cleaned without losing anything.
 	Resume(ctx context.Context, hands *Hands) error
-	// Ceremonies returns those that are not finished, oldest first.
+	// Ceremonies returns those that are not finished and those that were lately, oldest first.
 	Ceremonies() ([]Ceremony, error)
 }
 
@@ -55,6 +55,9 @@ type Ceremony struct {
 	Created   time.Time `json:"created"`
 	Chain     [][]byte  `json:"chain,omitempty"` // DER, once issued
 }
+
+// CeremonyDone is the State of a ceremony whose certificate lies beside its key.
+const CeremonyDone = "done"
 
 // NewCeremonyID returns a name that nobody can guess.
 func NewCeremonyID() string {
@@ -235,11 +238,11 @@ func (a *Agent) EnrollLocal(ctx context.Context, site Site, wish Wish) (*Ceremon
 }
 
 func (a *Agent) enroll(ctx context.Context, c caller, wish Wish) (*Ceremony, Key, error) {
-	if a.enroller == nil {
-		return nil, Key{}, problem.New(problem.Unsupported, "this agent does not enrol")
-	}
 	if !c.site.May(MayEnroll) || c.site.CA == "" {
 		return nil, Key{}, problem.New(problem.SiteUnknown, "no certification authority is set for this site")
+	}
+	if a.enroller == nil {
+		return nil, Key{}, problem.New(problem.Unsupported, "this agent does not enrol")
 	}
 	if err := a.approval.patient(c.origin); err != nil {
 		return nil, Key{}, err
@@ -418,7 +421,7 @@ func (a *Agent) FinishLocal(ctx context.Context, id, token string) (*Ceremony, e
 }
 
 func (a *Agent) finish(ctx context.Context, c caller, id, token string) (*Ceremony, error) {
-	if a.enroller == nil || !c.site.May(MayEnroll) {
+	if a.enroller == nil || !c.site.May(MayEnroll) || c.site.CA == "" {
 		return nil, problem.New(problem.SiteUnknown, "no certification authority is set for this site")
 	}
 	// A token that is spent must not be lost because a page was closed: from here only the agent's own end stops it.
@@ -446,7 +449,8 @@ func (a *Agent) Ceremonies() ([]Ceremony, error) {
 	if a.enroller == nil {
 		return nil, nil
 	}
-	return a.enroller.Ceremonies()
+	all, err := a.enroller.Ceremonies()
+	return slices.DeleteFunc(all, func(c Ceremony) bool { return c.State == CeremonyDone }), err
 }
 
 // CSRDigest is how the portal and the CA name a CSR.

@@ -61,12 +61,22 @@ func (a *Agent) Keys(ctx context.Context) []Key {
 // IssuedBy tells whether the certificate chains to one of the site's roots, with the intermediates that stand beside the
 // key. Time plays no part: an expired certificate was still issued by that CA.
 func (i Identity) IssuedBy(roots []*x509.Certificate) bool {
-	return len(roots) > 0 && VerifyChain(i.Key.Chain, roots, i.Certificate.NotBefore.Add(time.Second)) == nil
+	at := i.Certificate.NotBefore
+	for _, der := range i.Key.Chain[1:] { // a moment at which whatever stands above was valid
+		if c, err := pkix.ParseCertificate(der); err == nil && c.NotBefore.After(at) {
+			at = c.NotBefore
+		}
+	}
+	return len(roots) > 0 && verifyChain(i.Key.Chain, roots, pkix.Input{At: at, AnyTimeForLeaf: true}) == nil
 }
 
 // VerifyChain checks that chain (DER, the end certificate first) leads to one of roots at that moment (RFC 5280, 6.1).
 // Status is not checked.
 func VerifyChain(chain [][]byte, roots []*x509.Certificate, at time.Time) error {
+	return verifyChain(chain, roots, pkix.Input{At: at})
+}
+
+func verifyChain(chain [][]byte, roots []*x509.Certificate, in pkix.Input) error {
 	if len(chain) == 0 {
 		return problem.New(problem.CertificateMismatch, "there is no certificate")
 	}
@@ -96,7 +106,7 @@ func VerifyChain(chain [][]byte, roots []*x509.Certificate, at time.Time) error 
 		if len(path) < 2 {
 			continue // the root itself is nobody's certificate
 		}
-		if _, why = verifier.Check(path, pkix.Input{At: at}); why == nil {
+		if _, why = verifier.Check(path, in); why == nil {
 			return nil
 		}
 	}

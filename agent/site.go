@@ -65,8 +65,7 @@ func (s Site) May(op Operation) bool { return slices.Contains(s.Allow, op) }
 type Sites struct {
 	home *home.Dir
 	mu   sync.Mutex
-	seen time.Time
-	size int64
+	seen os.FileInfo // of the file that list was read from
 	list []Site
 }
 
@@ -93,13 +92,14 @@ func (l *Sites) All() ([]Site, error) {
 func (l *Sites) load() ([]Site, error) {
 	fi, err := os.Stat(l.home.Path(sitesName))
 	if errors.Is(err, fs.ErrNotExist) {
-		l.list, l.seen = nil, time.Time{}
+		l.list, l.seen = nil, nil
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read sites: %w", err)
 	}
-	if !l.seen.IsZero() && fi.ModTime().Equal(l.seen) && fi.Size() == l.size {
+	// A new file replaces the old one, so two changes within the clock's step are two files.
+	if l.seen != nil && os.SameFile(fi, l.seen) && fi.ModTime().Equal(l.seen.ModTime()) && fi.Size() == l.seen.Size() {
 		return slices.Clone(l.list), nil
 	}
 	b, err := l.home.Read(sitesName, maxSites)
@@ -122,7 +122,7 @@ func (l *Sites) load() ([]Site, error) {
 			}
 		}
 	}
-	l.list, l.seen, l.size = f.Sites, fi.ModTime(), fi.Size()
+	l.list, l.seen = f.Sites, fi
 	return slices.Clone(l.list), nil
 }
 
@@ -182,7 +182,7 @@ func (l *Sites) change(do func([]Site) ([]Site, error)) error {
 	defer lock.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.seen = time.Time{}
+	l.seen = nil
 	all, err := l.load()
 	if err != nil {
 		return err
@@ -194,7 +194,7 @@ func (l *Sites) change(do func([]Site) ([]Site, error)) error {
 	if err != nil {
 		return fmt.Errorf("write sites: %w", err)
 	}
-	l.seen = time.Time{}
+	l.seen = nil
 	return l.home.Write(sitesName, append([]byte(sitesHead), b...))
 }
 

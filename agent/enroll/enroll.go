@@ -142,13 +142,11 @@ func (d *Desk) Ceremonies() ([]agent.Ceremony, error) {
 	if err != nil {
 		return nil, err
 	}
-	var open []agent.Ceremony
-	for _, r := range all {
-		if r.state() != done {
-			open = append(open, r.Ceremony)
-		}
+	kept := make([]agent.Ceremony, len(all))
+	for n, r := range all {
+		kept[n] = r.Ceremony
 	}
-	return open, nil
+	return kept, nil
 }
 
 // clean removes a ceremony that nobody can have a certificate from, and its key. While the key cannot be deleted, the

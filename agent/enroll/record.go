@@ -27,7 +27,7 @@ const (
 	asked  state = "asked"  // the CSR was handed out; a certificate may exist from here on
 	given  state = "given"  // the portal's token is here
 	issued state = "issued" // the certificate is here, and is not yet beside its key
-	done   state = "done"
+	done   state = agent.CeremonyDone
 )
 
 // record is a ceremony's file.
