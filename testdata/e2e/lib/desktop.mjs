@@ -36,7 +36,7 @@ export class Windows {
   }
 
   /** Waits for the next window of a kind ("origin", "store", "sign", "notice") and returns its page. Notices that come first are closed. */
-  async next(kind, { timeout = 30_000 } = {}) {
+  async next(kind, { timeout = 60_000 } = {}) {
     const end = Date.now() + timeout;
     for (;;) {
       const page = await this.#open(kind, Math.max(1, end - Date.now()));
@@ -64,8 +64,8 @@ export class Windows {
     try {
       const browser = await chromium.connectOverCDP(`http://127.0.0.1:${port}`);
       const shown = () => browser.contexts()[0]?.pages().find((p) => p.url().startsWith('http://127.0.0.1') && !p.url().includes('#'));
-      const page = await until('a page in the window', shown, { timeout: 10_000 });
-      page.setDefaultTimeout(15_000);
+      const page = await until('a page in the window', shown, { timeout: 30_000 });
+      page.setDefaultTimeout(60_000);
       await page.waitForSelector('form, [data-done]');
       return page;
     } catch (error) {
@@ -76,7 +76,7 @@ export class Windows {
 
   /** Waits until a window has gone. */
   async gone(page) {
-    await until('the window to close', () => page.isClosed() || !page.context().browser().isConnected(), { timeout: 15_000 });
+    await until('the window to close', () => page.isClosed() || !page.context().browser().isConnected(), { timeout: 30_000 });
   }
 
   /** How many windows were never asked for. */
@@ -96,7 +96,7 @@ export class Keyboard {
   }
 
   /** Waits for the PIN program's dialog and returns its window. */
-  async dialog({ timeout = 30_000 } = {}) {
+  async dialog({ timeout = 60_000 } = {}) {
     const id = await until('the PIN dialog', async () => {
       const { stdout } = await run('xdotool', ['search', '--onlyvisible', '--class', 'pinentry'], { env: this.env, ok: 'any' });
       return stdout.trim().split('\n').at(-1);

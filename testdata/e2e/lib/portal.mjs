@@ -8,7 +8,7 @@ import { until } from './processes.mjs';
 export class Visitor {
   constructor(page, url, { email, password, lang = 'pl', files, pictures }) {
     Object.assign(this, { page, url, email, password, lang, files, pictures });
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(60_000);
     this.trouble = [];
     page.on('pageerror', (e) => this.trouble.push(`script error on ${page.url()}: ${e.message}`));
     page.on('console', (m) => {
@@ -110,7 +110,7 @@ export class Visitor {
     await until(`the connection to be ${states.join(' or ')}`, async () => {
       if (await this.page.locator('#agent-problem:not([hidden])').count()) throw new Error(await this.said());
       return states.includes(await status.getAttribute('data-state'));
-    }, { timeout: 30_000 });
+    }, { timeout: 60_000 });
     return status.innerText();
   }
 
@@ -141,10 +141,10 @@ export class Visitor {
   async send() {
     const before = await this.page.locator('#document-state').elementHandle();
     await this.page.click('#send:enabled');
-    await until('the answer to the submission', async () => !(await before.isConnected?.().catch(() => false)) || (await this.documentState()) !== 'draft' || (await this.said()), { timeout: 30_000 })
+    await until('the answer to the submission', async () => !(await before.isConnected?.().catch(() => false)) || (await this.documentState()) !== 'draft' || (await this.said()), { timeout: 60_000 })
       .catch(() => {});
     await this.page.waitForLoadState('load');
-    await until('a decision on the document', async () => (await this.documentState()) !== 'draft', { timeout: 30_000 });
+    await until('a decision on the document', async () => (await this.documentState()) !== 'draft', { timeout: 60_000 });
     return this.documentState();
   }
 

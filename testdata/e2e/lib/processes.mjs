@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until f returns something true, and returns it. */
-export async function until(what, f, { timeout = 20_000, every = 50 } = {}) {
+export async function until(what, f, { timeout = 60_000, every = 50 } = {}) {
   const end = Date.now() + timeout;
   let last;
   for (;;) {

@@ -21,8 +21,11 @@ export function cast() {
   };
 }
 
-/** Starts everything below dir. */
-export async function raise(dir, { wantedPorts = false, lang = 'pl' } = {}) {
+/**
+ * Starts everything below dir. With own, the agent's windows and PIN program come up on this computer's display, as it finds
+ * them itself; else where the driver is the person.
+ */
+export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false } = {}) {
   emptyFolder(dir);
   mkdirSync(`${dir}/screenshots`, { recursive: true });
   const accounts = cast();
@@ -48,8 +51,8 @@ export async function raise(dir, { wantedPorts = false, lang = 'pl' } = {}) {
   const card = new Card(dir);
   await step('a card is there: SoftHSM2 with a PIN', () => card.initialise());
 
-  const display = await startDisplay(dir);
-  const windows = new Windows(dir, { lang });
+  const display = own ? process.env.DISPLAY : await startDisplay(dir);
+  const windows = own ? undefined : new Windows(dir, { lang });
   const keyboard = new Keyboard(display);
   const agent = new Agent(dir, { windows, display, card, lang });
   const others = await foreignAgents();

@@ -83,8 +83,10 @@ export class Agent {
     if (display) this.env.DISPLAY = display;
     mkdirSync(this.home, { recursive: true, mode: 0o700 });
     chmodSync(this.home, 0o700);
-    const settings = { language: lang, 'window-command': windows.command };
-    if (display) settings['pinentry-program'] = which('pinentry-gtk-2');
+    const settings = { language: lang };
+    if (windows) settings['window-command'] = windows.command;
+    this.ui = windows ? 'window' : 'auto';
+    if (windows && display) settings['pinentry-program'] = which('pinentry-gtk-2');
     if (card) settings['pkcs11-modules'] = [card.module];
     writeFileSync(`${this.home}/config.yaml`, Object.entries(settings).map(([k, v]) => `${k}: ${JSON.stringify(v)}\n`).join(''), { mode: 0o600 });
   }
@@ -101,7 +103,7 @@ export class Agent {
 
   async run() {
     const port = this.wished ? ['--port', String(this.wished)] : [];
-    this.program = start('certsign', bin('certsign'), ['--home', this.home, '-v', 'run', '--ui', 'window', ...port], { log: this.log, env: this.env });
+    this.program = start('certsign', bin('certsign'), ['--home', this.home, '-v', 'run', '--ui', this.ui, ...port], { log: this.log, env: this.env });
     this.port = await ready(this.program, 'an agent', async () => {
       const { pid, port } = JSON.parse(readFileSync(`${this.home}/agent.json`, 'utf8'));
       return pid === this.program.child.pid && (await answers(port)) && port;
