@@ -3,7 +3,6 @@
 package internal_test
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -178,7 +177,7 @@ func TestSourceFilesStayReadable(t *testing.T) {
 			t.Errorf("%s has %d lines: 700 is the limit", s.file, n)
 		}
 		if strings.HasSuffix(s.file, "doc.go") && s.name == "main" {
-			t.Error(fmt.Sprintf("%s: a command's comment belongs in main.go", s.file))
+			t.Errorf("%s: a command's comment belongs in main.go", s.file)
 		}
 	}
 }

@@ -2,7 +2,8 @@ package pkix
 
 import (
 	"crypto"
-	"crypto/dsa" //nolint:staticcheck // verified only, for hierarchies that are history
+	//lint:ignore SA1019 verified only, for hierarchies that are history
+	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"

@@ -3,7 +3,8 @@ package pkix
 import (
 	"bytes"
 	"crypto"
-	"crypto/dsa" //nolint:staticcheck // verified only, for hierarchies that are history
+	//lint:ignore SA1019 verified only, for hierarchies that are history
+	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
