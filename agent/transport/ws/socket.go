@@ -98,13 +98,15 @@ func (s *socket) serve(ctx context.Context, a *agent.Agent, o agent.Origin) erro
 	}
 	select {
 	case <-ctx.Done():
-		if stopped.Err() != nil {
-			return errGoingAway
-		}
-		return <-breach
+	case <-page.Done(): // also when it does not read what it is sent
+	}
+	if stopped.Err() != nil {
+		return errGoingAway
+	}
+	select {
 	case err := <-breach:
 		return err
-	case <-page.Done(): // it does not read what it is sent
+	default:
 		return nil
 	}
 }
