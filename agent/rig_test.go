@@ -185,7 +185,9 @@ func plainRune(r rune) rune {
 // certify makes a key in the store with a certificate that issuer gives it.
 func (b *bureau) certify(issuer *testpki.Authority, options ...testpki.Option) *testpki.Leaf {
 	b.t.Helper()
-	ask := func(context.Context, agent.PINRequest) (*agent.Secret, error) { return agent.NewSecret([]byte(password)), nil }
+	ask := func(context.Context, agent.PINRequest) (*agent.Secret, error) {
+		return agent.NewSecret([]byte(password)), nil
+	}
 	consent := agent.NewConsent(b.store.Name(), keyfile.PlaceID, 1)
 	key, session, err := b.store.Generate(b.t.Context(), agent.GenerateRequest{Place: keyfile.PlaceID, Algorithm: agent.P256, Label: "test"}, consent, ask)
 	require.NoError(b.t, err)

@@ -57,14 +57,9 @@ bound to one request (an unmodified step-ca), one call does both.`,
 			}
 			token = string(bytes.TrimSpace(b))
 		}
-		pins, done, err := c.pins(s.pinFile)
-		if err != nil {
-			return err
-		}
-		defer done()
 		a, err := c.agent(&shell{
-			command: c, store: s.store, place: s.place, key: agent.KeyAlgorithm(s.key), label: s.label,
-		}, pins)
+			store: s.store, place: s.place, key: agent.KeyAlgorithm(s.key), label: s.label,
+		}, c.pins(s.pinFile))
 		if err != nil {
 			return err
 		}

@@ -192,12 +192,7 @@ certificate is named STORE/KEY.`,
 		if !yes {
 			return usagef("a deleted key is gone for good: add --yes")
 		}
-		pins, done, err := c.pins(pinFile)
-		if err != nil {
-			return err
-		}
-		defer done()
-		a, err := c.agent(nil, pins)
+		a, err := c.agent(nil, c.pins(pinFile))
 		if err != nil {
 			return err
 		}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
+
 	"certsign/agent"
 	"certsign/agent/prompt/pin"
 	"certsign/agent/prompt/terminal"
 	"certsign/agent/prompt/window"
-	"certsign/internal/problem"
 )
 
 // prompts are the ways in which a person is asked.
@@ -15,41 +17,51 @@ type prompts struct {
 	close    func()
 }
 
-// prompts chooses how the person is asked: as --ui says, or, with auto, by what there is.
+// prompts chooses how the person is asked: as --ui says, or, with auto, by what there is. Where there is nothing, what
+// needs a person is refused.
 func (c *command) prompts(ui string) (prompts, error) {
-	p := prompts{close: func() {}}
-	var err error
+	none := prompts{close: func() {}}
 	switch ui {
 	case "none":
+		return none, nil
 	case "window":
-		p, err = c.windowPrompts()
+		return c.windowPrompts()
 	case "terminal":
-		p, err = c.terminalPrompts()
+		return c.terminalPrompts()
 	case "auto":
-		if p, err = c.windowPrompts(); err == nil {
-			break
+		for _, try := range []func() (prompts, error){c.windowPrompts, c.terminalPrompts} {
+			p, err := try()
+			if err == nil {
+				return p, nil
+			}
+			c.log().Info("a way to ask is not there", "err", err)
 		}
-		c.log().Warn("nobody can be asked in a window", "err", err)
-		if p, err = c.terminalPrompts(); err != nil {
-			c.log().Warn("nobody can be asked on a terminal", "err", err)
-			p, err = prompts{close: func() {}}, nil
-		}
-	default:
-		return p, usagef("--ui is auto, window, terminal or none")
+		c.log().Warn("nobody can be asked: what needs a person is refused")
+		return none, nil
 	}
-	return p, err
+	return none, usagef("--ui is auto, window, terminal or none")
 }
 
+// windowPrompts asks in the agent's own window, and for PINs in the platform's dialog, or on the terminal where there is
+// no dialog.
 func (c *command) windowPrompts() (prompts, error) {
 	w, err := window.New(window.Config{Command: c.config.WindowCommand, Dir: c.home.Path("window"), Language: c.language(), Log: c.log()})
 	if err != nil {
 		return prompts{}, err
 	}
+	p := prompts{prompter: w, close: func() { _ = w.Close() }}
 	if err := w.Available(); err != nil {
-		_ = w.Close()
-		return prompts{}, problem.Wrap(problem.PromptUnavailable, err, "no window can be shown here")
+		p.close()
+		return prompts{}, err
 	}
-	return prompts{prompter: w, pins: c.dialog(), close: func() { _ = w.Close() }}, nil
+	dialog := c.dialog()
+	if p.pins = dialog; dialog.Available() == nil {
+		return p, nil
+	}
+	if t, err := terminal.New(terminal.Config{Language: c.language()}); err == nil {
+		p.pins, p.close = t, func() { _, _ = w.Close(), t.Close() }
+	}
+	return p, nil
 }
 
 func (c *command) terminalPrompts() (prompts, error) {
@@ -65,16 +77,32 @@ func (c *command) dialog() *pin.Prompter {
 	return pin.New(pin.Config{Program: c.config.PinentryProgram, Language: c.language(), Log: c.log()})
 }
 
-// pins chooses how a shell call asks for a PIN: from the file, in a dialog, or, where none can be shown, on the terminal.
-func (c *command) pins(file string) (agent.PINPrompter, func(), error) {
+// pins chooses how a shell call asks for a PIN: from the file; by the program that the person set; on the terminal; in
+// the platform's dialog.
+func (c *command) pins(file string) agent.PINPrompter {
 	if file != "" {
-		return filePINs(file), func() {}, nil
+		return filePINs(file)
 	}
-	d := c.dialog()
-	if d.Available() != nil {
-		if t, err := c.terminalPrompts(); err == nil {
-			return t.pins, t.close, nil
+	return shellPINs{c}
+}
+
+// shellPINs looks for a way to ask only when it is asked: not every call needs a PIN.
+type shellPINs struct{ command *command }
+
+// AskPIN implements agent.PINPrompter.
+func (s shellPINs) AskPIN(ctx context.Context, req agent.PINRequest) (*agent.Secret, error) {
+	dialog := s.command.dialog()
+	if s.command.config.PinentryProgram != "" {
+		return dialog.AskPIN(ctx, req)
+	}
+	t, err := terminal.New(terminal.Config{Language: s.command.language()})
+	if err != nil {
+		secret, derr := dialog.AskPIN(ctx, req)
+		if derr != nil {
+			return nil, errors.Join(derr, err)
 		}
+		return secret, nil
 	}
-	return d, func() {}, nil
+	defer t.Close()
+	return t.AskPIN(ctx, req)
 }

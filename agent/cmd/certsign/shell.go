@@ -15,12 +15,11 @@ import (
 
 // shell is the Prompter of a call from the shell: the call itself is the consent, and its flags are the answers.
 type shell struct {
-	command *command
-	store   string
-	place   string
-	key     agent.KeyAlgorithm
-	label   string
-	cert    string // CertificateView.Key
+	store string
+	place string
+	key   agent.KeyAlgorithm
+	label string
+	cert  string // CertificateView.Key
 }
 
 // ApproveOrigin is never asked for: the shell is no page.

@@ -42,13 +42,8 @@ func (c *command) signCommand() *cobra.Command {
 		if s.out != "" && len(args) > 1 {
 			return usagef("-o is for one file")
 		}
-		pins, done, err := c.pins(s.pinFile)
-		if err != nil {
-			return err
-		}
-		defer done()
-		sh := &shell{command: c}
-		a, err := c.agent(sh, pins)
+		sh := &shell{}
+		a, err := c.agent(sh, c.pins(s.pinFile))
 		if err != nil {
 			return err
 		}
