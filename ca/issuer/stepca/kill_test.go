@@ -334,3 +334,22 @@ func TestOnlyTheProfileIsSigned(t *testing.T) {
 		t.Run(name, func(t *testing.T) { assert.Error(t, draft(edit)) })
 	}
 }
+
+// FuzzRequests sends anything to /1.0/sign and /1.0/revoke: it is refused with a code, and never an internal error.
+func FuzzRequests(f *testing.F) {
+	f.Add([]byte(`{"csr":"-----BEGIN CERTIFICATE REQUEST-----\nMA==\n-----END CERTIFICATE REQUEST-----","ott":"e30.e30.AA"}`))
+	f.Add([]byte(`{"serial":"1","reasonCode":8,"ott":"x","passive":true}`))
+	i := &Issuer{kid: "k", c: Config{Now: time.Now}}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(f, err)
+	i.c.Provisioner = key
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, check := range []func([]byte) *refusal{i.checkSign, i.checkRevoke} {
+			wrong := check(body)
+			require.NotNil(t, wrong, "nobody else can mint a token")
+			assert.GreaterOrEqual(t, wrong.status, 400)
+			assert.Less(t, wrong.status, 500)
+			assert.NotEmpty(t, wrong.problem.Code)
+		}
+	})
+}
