@@ -35,8 +35,7 @@ async function site() {
 const connect = async (options) => {
   const states = [];
   try {
-    const { abortAfter, ...rest } = options;
-    window.client = await CertSign.connect({ ...rest, onState: (s) => states.push(s), ...(abortAfter ? { signal: AbortSignal.timeout(abortAfter) } : {}) });
+    window.client = await CertSign.connect({ ...options, onState: (s) => states.push(s) });
     return { states, status: await window.client.status() };
   } catch (error) {
     return { states, code: error.code ?? error.name, detail: error.detail ?? error.message };
@@ -64,7 +63,7 @@ after(async () => {
 
 async function startAgent() {
   agent = new Agent(dir, { windows, card, lang: 'en', port });
-  await agent.allow('listed', `http://listed.localhost:${web.port}`);
+  for (const host of ['listed-chromium', 'listed-firefox']) await agent.allow(host, `http://${host}.localhost:${web.port}`);
   await agent.run();
 }
 
@@ -98,18 +97,19 @@ const browsers = {
 for (const [name, { installed, open }] of Object.entries(browsers)) {
   describe(name, { skip: !installed() && !inCI && `${name} is not installed` }, () => {
     let browser, page;
+    const listed = `listed-${name.toLowerCase()}`;
     const url = (host, query = {}) => `http://${host}.localhost:${web.port}/?${new URLSearchParams(query)}`;
     before(async () => { browser = await open(); });
     after(() => browser?.close());
     afterEach(() => page?.close());
 
     test('a site on the list connects without a question, and the agent sees its origin', async () => {
-      page = await browser.page(url('listed'));
+      page = await browser.page(url(listed));
       const { states, status, code, detail } = await page.evaluate(connect, { ports: [port] });
       assert.equal(code, undefined, `${code}: ${detail}`);
       assert.deepEqual(states, ['searching', 'connected']);
-      assert.equal(status.origin, `http://listed.localhost:${web.port}`);
-      assert.equal(status.site, 'listed');
+      assert.equal(status.origin, `http://${listed}.localhost:${web.port}`);
+      assert.equal(status.site, listed);
       assert.equal(status.protocol, 1);
     });
 
@@ -140,7 +140,7 @@ for (const [name, { installed, open }] of Object.entries(browsers)) {
     });
 
     test('where no agent runs it is agent_not_running, within a second', async () => {
-      page = await browser.page(url('listed'));
+      page = await browser.page(url(listed));
       const ports = [await freePort(), await freePort()];
       const { code, states } = await page.evaluate(connect, { ports });
       assert.equal(code, 'agent_not_running');
@@ -151,7 +151,7 @@ for (const [name, { installed, open }] of Object.entries(browsers)) {
       const silent = createServer(() => {});
       await new Promise((resolve) => silent.listen(0, '127.0.0.1', resolve));
       try {
-        page = await browser.page(url('listed'));
+        page = await browser.page(url(listed));
         const { code, detail } = await page.evaluate(connect, { ports: [silent.address().port, port] });
         assert.equal(code, undefined, detail);
         assert.equal((await page.evaluate(connect, { ports: [silent.address().port] })).code, 'agent_not_running');
@@ -162,37 +162,38 @@ for (const [name, { installed, open }] of Object.entries(browsers)) {
     });
 
     test('a page whose own policy forbids it is csp_blocked', async () => {
-      page = await browser.page(url('listed', { csp: "connect-src 'self'" }));
+      page = await browser.page(url(listed, { csp: "connect-src 'self'" }));
       assert.equal((await page.evaluate(connect, { ports: [port] })).code, 'csp_blocked');
       await page.close();
       // The policy lets it search and not connect: Chromium then reports an error and never a close.
-      page = await browser.page(url('listed', { csp: 'connect-src http://127.0.0.1:*' }));
+      page = await browser.page(url(listed, { csp: 'connect-src http://127.0.0.1:*' }));
       assert.equal((await page.evaluate(connect, { ports: [port] })).code, 'csp_blocked');
     });
 
     test('the policy that the README names is enough', async () => {
-      page = await browser.page(url('listed', { csp: "default-src 'self'; connect-src http://127.0.0.1:* ws://127.0.0.1:*" }));
+      page = await browser.page(url(listed, { csp: "default-src 'self'; connect-src http://127.0.0.1:* ws://127.0.0.1:*" }));
       assert.equal((await page.evaluate(connect, { ports: [port] })).code, undefined);
     });
 
     test('a sandboxed frame without an origin is origin_rejected', async () => {
-      page = await browser.page(url('listed', { frame: '/', attributes: 'sandbox="allow-scripts"' }));
+      page = await browser.page(url(listed, { frame: '/', attributes: 'sandbox="allow-scripts"' }));
       const frame = await until('the frame', () => browser.frame(page) !== page.mainFrame() && browser.frame(page));
       await frame.waitForFunction(() => typeof CertSign === 'object');
       assert.equal((await frame.evaluate(connect, { ports: [port] })).code, 'origin_rejected');
     });
 
     test('a frame of another site speaks for itself and not for the page around it', async () => {
-      page = await browser.page(url('listed', { frame: url('framed') }));
+      const framed = `framed-${name.toLowerCase()}`;
+      page = await browser.page(url(listed, { frame: url(framed) }));
       const frame = await until('the frame', () => browser.frame(page) !== page.mainFrame() && browser.frame(page));
       await frame.waitForFunction(() => typeof CertSign === 'object');
-      const connecting = frame.evaluate(connect, { ports: [port], abortAfter: 20000 });
-      if (name === 'Chromium') await hands.answerOrigin(`http://framed.localhost:${web.port}`, 'refuse');
-      assert.equal((await connecting).code, 'origin_rejected'); // the second time without a window
+      const connecting = frame.evaluate(connect, { ports: [port] });
+      await hands.answerOrigin(`http://${framed}.localhost:${web.port}`, 'refuse');
+      assert.equal((await connecting).code, 'origin_rejected');
     });
 
     test('documents go up and the person’s refusal comes back', async () => {
-      page = await browser.page(url('listed'));
+      page = await browser.page(url(listed));
       await page.evaluate(connect, { ports: [port] });
       const signing = page.evaluate(async () => {
         const events = [];
@@ -213,7 +214,7 @@ for (const [name, { installed, open }] of Object.entries(browsers)) {
     });
 
     test('a page that leaves in the middle leaves no window behind', async () => {
-      page = await browser.page(url('listed'));
+      page = await browser.page(url(listed));
       await page.evaluate(connect, { ports: [port] });
       await page.evaluate(() => void client.sign([{ name: 'a.xml', mime: 'application/xml', data: new Blob(['<a/>']) }]).catch(() => {}));
       const window = await windows.next('sign');
@@ -223,7 +224,7 @@ for (const [name, { installed, open }] of Object.entries(browsers)) {
     });
 
     test('an agent that stops ends what was asked of it, and the next search finds the next one', async () => {
-      page = await browser.page(url('listed'));
+      page = await browser.page(url(listed));
       await page.evaluate(connect, { ports: [port] });
       const lost = page.evaluate(() => new Promise((resolve) => {
         client.sign([{ name: 'a.xml', mime: 'application/xml', data: new Blob(['<a/>']) }]).then(resolve, (e) => resolve(e.code));
@@ -239,7 +240,7 @@ for (const [name, { installed, open }] of Object.entries(browsers)) {
 
     test('an agent that is started while the page waits is found', async () => {
       await stop(agent.program);
-      page = await browser.page(url('listed'));
+      page = await browser.page(url(listed));
       const connecting = page.evaluate(connect, { ports: [port], launch: true });
       setTimeout(startAgent, 1500);
       const { states, code } = await connecting;
@@ -254,32 +255,32 @@ for (const [name, { installed, open }] of Object.entries(browsers)) {
         let cdp, browserContextId;
         before(async () => {
           cdp = await browser.cdp();
-          page = await browser.page(url('listed'));
+          page = await browser.page(url(listed));
           const { targetInfos } = await cdp.send('Target.getTargets');
-          browserContextId = targetInfos.find((t) => t.type === 'page' && t.url.includes(`listed.localhost:${web.port}`)).browserContextId;
+          browserContextId = targetInfos.find((t) => t.type === 'page' && t.url.includes(`${listed}.localhost:${web.port}`)).browserContextId;
           await page.close();
         });
         const permit = (setting) => cdp.send('Browser.setPermission', {
-          permission: { name: 'loopback-network' }, setting, origin: `http://listed.localhost:${web.port}`, browserContextId,
+          permission: { name: 'loopback-network' }, setting, origin: `http://${listed}.localhost:${web.port}`, browserContextId,
         });
 
         test('granted: connects', async () => {
           await permit('granted');
-          page = await browser.page(url('listed', isPublic));
+          page = await browser.page(url(listed, isPublic));
           const { code, detail } = await page.evaluate(connect, { ports: [port] });
           assert.equal(code, undefined, detail);
         });
 
         test('denied: permission_denied', async () => {
           await permit('denied');
-          page = await browser.page(url('listed', isPublic));
+          page = await browser.page(url(listed, isPublic));
           assert.equal((await page.evaluate(connect, { ports: [port] })).code, 'permission_denied');
         });
 
         test('denied in a frame of another site: frame_not_delegated, unless the page around it delegates', async () => {
           await permit('denied');
           for (const [attributes, code] of [['', 'frame_not_delegated'], ['allow="loopback-network"', 'permission_denied']]) {
-            page = await browser.page(url('listed', { frame: url('framed', isPublic), attributes }));
+            page = await browser.page(url(listed, { frame: url('framed', isPublic), attributes }));
             const frame = await until('the frame', () => page.frames().length > 1 && page.frames().at(-1));
             await frame.waitForFunction(() => typeof CertSign === 'object');
             const result = await frame.evaluate(connect, { ports: [port] });

@@ -16,9 +16,9 @@ async function tabTo(page, selector, { most = 80 } = {}) {
       const e = document.activeElement;
       if (!e?.matches(s)) return false;
       const box = e.getBoundingClientRect();
-      const style = getComputedStyle(e);
-      const label = e.labels?.[0] ? getComputedStyle(e.labels[0]) : style;
-      const ring = [style, label].some((c) => c.outlineStyle !== 'none' || c.boxShadow !== 'none' || parseFloat(c.borderWidth) > 0);
+      // The ring may be drawn around the label, or around the row that holds both.
+      const drawn = [e, e.labels?.[0], e.parentElement, e.firstElementChild].filter(Boolean).map((x) => getComputedStyle(x));
+      const ring = drawn.some((c) => c.outlineStyle !== 'none' && parseFloat(c.outlineWidth) > 0);
       return { visible: box.width > 0 && box.height > 0, ring };
     }, selector);
     if (there) {
@@ -33,7 +33,10 @@ async function tabTo(page, selector, { most = 80 } = {}) {
 
 async function press(page, selector, key = 'Enter') {
   await tabTo(page, selector);
-  await page.keyboard.press(key);
+  // An answered window may be gone before the key is up again.
+  await page.keyboard.press(key).catch((error) => {
+    if (!page.isClosed()) throw error;
+  });
 }
 
 async function type(page, selector, text) {
@@ -93,8 +96,10 @@ export async function keyboard(dir) {
   });
   await step('put a declaration on the desk, and sign it in CertSign\u2019s window', async () => {
     await press(page, 'nav a[href="/my/documents"]');
+    await person.arrive(/^\/my\/documents$/);
+    await page.waitForLoadState('networkidle');
     await tabTo(page, '#document');
-    const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Enter')]);
+    const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Space')]);
     await chooser.setFiles(source);
     await press(page, '#add-document');
     await person.arrive(/^\/my\/documents\/./);

@@ -139,13 +139,13 @@ export class Visitor {
 
   /** Sends what was signed on this page, and returns the document's state. */
   async send() {
-    const before = await this.page.locator('#document-state').elementHandle();
     await this.page.click('#send:enabled');
-    await until('the answer to the submission', async () => !(await before.isConnected?.().catch(() => false)) || (await this.documentState()) !== 'draft' || (await this.said()), { timeout: 60_000 })
-      .catch(() => {});
-    await this.page.waitForLoadState('load');
-    await until('a decision on the document', async () => (await this.documentState()) !== 'draft', { timeout: 60_000 });
-    return this.documentState();
+    // The page is loaded anew with the answer; in between there is no page to ask.
+    return until('a decision on the document', async () => {
+      const state = await this.documentState();
+      if (state === 'draft' && (await this.page.locator('#agent-problem:not([hidden])').count())) throw new Error(await this.said());
+      return state !== 'draft' && state;
+    });
   }
 
   async certificateState(serial) {
@@ -153,7 +153,7 @@ export class Visitor {
     return this.page.locator('#certificate-state').getAttribute('data-state');
   }
 
-  /** Files a request about a certificate; ends on the request's page and returns its ticket and state. */
+  /** Files a request about a certificate; ends on the request's page and returns its ticket and state, or the problem's code. */
   async wish(kind, serial, code, reason) {
     await this.go('/my/certificates');
     await this.page.click(`[data-serial="${serial}"] a[href$="/${kind}"]`);
@@ -168,7 +168,8 @@ export class Visitor {
     await this.page.locator('#submit-request').waitFor();
     await this.picture(`${kind}-summary`);
     await this.page.click('#submit-request');
-    await this.arrive(/^\/my\/requests\//);
+    await this.page.locator('#ticket, #problem').first().waitFor();
+    if (await this.page.locator('#problem').count()) return { problem: await this.page.getAttribute('#problem', 'data-code') };
     const ticket = this.page.locator('#ticket');
     return { ticket: await ticket.innerText(), state: await ticket.getAttribute('data-state') };
   }

@@ -43,6 +43,8 @@ export async function selfSigned(card, dir, name) {
   await run('openssl', ['pkey', '-in', key, '-outform', 'DER', '-out', `${key}.der`]);
   const onto = ['--module', card.module, '--token-label', card.label, '--login', '--pin', card.pin, '--id', '01', '--label', name];
   await run('pkcs11-tool', [...onto, '--write-object', `${key}.der`, '--type', 'privkey', '--usage-sign'], { env: card.env });
+  await run('openssl', ['pkey', '-in', key, '-pubout', '-outform', 'DER', '-out', `${key}.pub`]);
+  await run('pkcs11-tool', [...onto, '--write-object', `${key}.pub`, '--type', 'pubkey'], { env: card.env });
   await run('pkcs11-tool', [...onto, '--write-object', certificate, '--type', 'cert'], { env: card.env });
   return certificate;
 }
