@@ -8,7 +8,9 @@ package terminal
 
 import (
 	"context"
+	"errors"
 	"os"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -37,6 +39,7 @@ type Terminal struct {
 	turn    chan struct{}
 	typed   chan []byte
 	ended   chan struct{}
+	closing sync.Once
 }
 
 // New opens the terminal. Without one it returns prompt_unavailable.
@@ -61,23 +64,19 @@ func New(c Config) (*Terminal, error) {
 	return t, nil
 }
 
-// Close lets go of the terminal.
-func (t *Terminal) Close() error {
-	select {
-	case <-t.ended:
-		return nil
-	default:
+// Close ends the question at hand, waits until it has given the terminal back, and lets go of it.
+func (t *Terminal) Close() (err error) {
+	t.closing.Do(func() {
 		close(t.ended)
-	}
-	if !t.own {
-		return nil
-	}
-	err := t.in.Close()
-	if t.out != t.in {
-		if e := t.out.Close(); err == nil {
-			err = e
+		t.turn <- struct{}{} // and keeps it: nobody has a turn any more
+		if !t.own {
+			return
 		}
-	}
+		err = t.in.Close()
+		if t.out != t.in {
+			err = errors.Join(err, t.out.Close())
+		}
+	})
 	return err
 }
 
@@ -116,6 +115,15 @@ func (t *Terminal) session(ctx context.Context, f func(*screen) error) error {
 	defer func() { <-t.turn }()
 	ctx, cancel := context.WithTimeoutCause(ctx, t.timeout, problem.New(problem.Timeout, "nobody answered on the terminal"))
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go func() {
+		select {
+		case <-t.ended:
+			end(problem.New(problem.PromptUnavailable, "the terminal is closed"))
+		case <-ctx.Done():
+		}
+	}()
 	state, err := term.MakeRaw(int(t.in.Fd()))
 	if err != nil {
 		return problem.Wrap(problem.PromptUnavailable, err, "the terminal cannot be used")
