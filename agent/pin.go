@@ -23,6 +23,7 @@ type askFor struct {
 // person submits another one: at most three prompts, and none for the try that would lock the token.
 func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskPIN) error) error {
 	wrong := false
+	var before error // what the store said of the last one
 	for try := 1; ; try++ {
 		asked, last := false, false
 		ask := func(ctx context.Context, req PINRequest) (*Secret, error) {
@@ -57,6 +58,10 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 		if !asked || code != problem.PINIncorrect && code != problem.PasswordWeak {
 			return err
 		}
+		if last && before != nil && code == problem.CodeOf(before) {
+			return before // nobody gave another one: what was wrong is what the store said
+		}
+		before = err
 		a.secrets.forget(what.keep)
 		if try == maxPINPrompts || last || ctx.Err() != nil {
 			return err

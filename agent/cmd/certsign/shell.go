@@ -102,6 +102,9 @@ type filePINs string
 const maxPINFile = 4 << 10
 
 func (f filePINs) AskPIN(_ context.Context, req agent.PINRequest) (*agent.Secret, error) {
+	if req.Incorrect && req.New {
+		return nil, problem.New(problem.PasswordWeak, "the one in the file breaks the rules")
+	}
 	if req.Incorrect {
 		return nil, problem.New(problem.PINIncorrect, "the one in the file was refused")
 	}
