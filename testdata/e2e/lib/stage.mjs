@@ -36,7 +36,7 @@ export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false
   await step('key ceremony of a test authority: root, issuing CA, OCSP and seals, on an empty SQLite database', async () => {
     await authority.init(await ports(wantedPorts));
   });
-  await step('accounts are seeded', () => seed(authority, accounts));
+  await step('accounts are seeded', () => seed(authority, accounts, lang));
   await step('portal, CA and status answer', async () => {
     await authority.serve();
     copyFileSync(`${authority.dir}/root.crt`, rootFile);
@@ -79,7 +79,7 @@ export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false
 }
 
 /** Enters the cast in the register and gives each an account. */
-async function seed(authority, accounts) {
+async function seed(authority, accounts, lang) {
   for (const a of Object.values(accounts)) {
     let person = [];
     if (a.given) {
@@ -87,7 +87,7 @@ async function seed(authority, accounts) {
         ...(a.idsisc ? ['--id-sisc', a.idsisc] : []));
       person = ['--person', /^person (\d+)/.exec(stdout)[1]];
     }
-    await authority.customsCA('account', 'add', a.email, '--kind', a.kind, '--role', a.role ?? 'user', ...person, { password: a.password });
+    await authority.customsCA('account', 'add', a.email, '--kind', a.kind, '--role', a.role ?? 'user', '--language', lang, ...person, { password: a.password });
   }
 }
 
