@@ -68,9 +68,14 @@ func (h *hands) typeInto(title string, keys ...string) {
 		h.last = pid
 		return true
 	}, 20*time.Second, 50*time.Millisecond, "a window named %s", title)
-	time.Sleep(300 * time.Millisecond)
+	// Without a window manager nobody gives the window the keyboard, and what is typed before it has it is lost.
+	require.Eventually(h.t, func() bool {
+		_, _ = h.do("windowfocus", "--sync", id)
+		out, err := h.do("getwindowfocus", "-f")
+		return err == nil && strings.TrimSpace(out) == id
+	}, 20*time.Second, 100*time.Millisecond, "the keyboard for the window named %s", title)
+	time.Sleep(500 * time.Millisecond)
 	h.shoot(title)
-	_, _ = h.do("windowfocus", id)
 	for _, k := range keys {
 		var err error
 		if k == "Return" || k == "Tab" || k == "Escape" {
