@@ -13,8 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"go.step.sm/crypto/pemutil"
 )
 
 // The files of a CA's folder. Keys are PKCS #8, encrypted under the password; the root's belongs on a medium of its own.
@@ -58,11 +56,11 @@ func keyPath(dir, name string) string         { return filepath.Join(dir, name+"
 func certificatePath(dir, name string) string { return filepath.Join(dir, name+".crt") }
 
 func writeKey(dir, name string, key crypto.Signer, password []byte) error {
-	block, err := pemutil.Serialize(key, pemutil.WithPKCS8(true), pemutil.WithPassword(password))
+	der, err := encryptKey(key, password)
 	if err != nil {
 		return fmt.Errorf("encrypt key %s: %w", name, err)
 	}
-	return writeNew(keyPath(dir, name), pem.EncodeToMemory(block), 0o600)
+	return writeNew(keyPath(dir, name), pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}), 0o600)
 }
 
 func writeCertificate(dir, name string, c *x509.Certificate) error {
@@ -85,13 +83,16 @@ func readKey(dir, name string, password []byte) (crypto.Signer, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 		return nil, hint(fmt.Errorf("key file %s is open to others", path), "chmod 600 %s", path)
 	}
-	parsed, err := pemutil.ParseKey(b, pemutil.WithPassword(password))
-	if err != nil {
+	block, _ := pem.Decode(b)
+	if block == nil || block.Type != "ENCRYPTED PRIVATE KEY" {
+		return nil, hint(fmt.Errorf("key file %s is not an encrypted key", path), "openssl pkcs8 -topk8 -scrypt makes one")
+	}
+	key, err := decryptKey(block.Bytes, password)
+	if errors.Is(err, errPassword) {
 		return nil, hint(fmt.Errorf("key file %s cannot be opened", path), "check the password file")
 	}
-	key, ok := parsed.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("key file %s holds no private key", path)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
 	return key, nil
 }
