@@ -106,8 +106,9 @@ type Agent struct {
 	life context.Context // ends with Close
 	stop context.CancelFunc
 
-	mu    sync.Mutex
-	pages map[*Page]struct{}
+	closing sync.Once
+	mu      sync.Mutex
+	pages   map[*Page]struct{}
 }
 
 // New returns an agent with that configuration; it opens nothing to the outside.
@@ -163,8 +164,11 @@ func (a *Agent) Start(ctx context.Context) error {
 	return a.ResumeCeremonies(ctx)
 }
 
-// Close ends every page's requests, closes their windows, removes what they left, and forgets held PINs.
-func (a *Agent) Close() {
+// Close ends every page's requests, closes their windows, removes what they left, and forgets held PINs. It may be called
+// while a transport still serves, and more than once.
+func (a *Agent) Close() { a.closing.Do(a.close) }
+
+func (a *Agent) close() {
 	a.mu.Lock()
 	pages := make([]*Page, 0, len(a.pages))
 	for p := range a.pages {

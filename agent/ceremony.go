@@ -138,7 +138,7 @@ func (h *Hands) Delete(ctx context.Context, store, key string) error {
 
 func (h *Hands) withPIN(ctx context.Context, purpose Purpose, op func(AskPIN) error) error {
 	if !h.quiet {
-		return h.agent.withPIN(ctx, h.caller, askFor{purpose: purpose, keep: h.ceremony}, op)
+		return h.agent.withPIN(ctx, h.caller, askFor{purpose: purpose, keep: h.ceremony, queue: true}, op)
 	}
 	return op(func(context.Context, PINRequest) (*Secret, error) {
 		if s := h.agent.secrets.get(h.ceremony); s != nil {
@@ -370,7 +370,7 @@ func caName(s Site) string {
 
 const (
 	maxToken   = 16 << 10
-	finishTime = 3 * time.Minute
+	finishTime = 10 * time.Minute // the person may be asked for a PIN
 )
 
 // doEnrollFinish is the second leg.

@@ -3,9 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"crypto/x509"
 	x509name "crypto/x509/pkix"
 	"encoding/base64"
@@ -209,15 +206,4 @@ func (a *Agent) doCertificates(ctx context.Context, c caller, _ json.RawMessage)
 		}
 	}
 	return r, nil
-}
-
-// samePublic tells whether two public keys are the same.
-func samePublic(x, y crypto.PublicKey) bool {
-	switch k := x.(type) {
-	case *rsa.PublicKey:
-		return k.Equal(y)
-	case *ecdsa.PublicKey:
-		return k.Equal(y)
-	}
-	return false
 }

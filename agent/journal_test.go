@@ -15,14 +15,14 @@ import (
 	"certsign/internal/problem"
 )
 
-func newHome(t *testing.T) *home.Dir {
+func newHome(t testing.TB) *home.Dir {
 	t.Helper()
 	h, err := home.Open(t.TempDir())
 	require.NoError(t, err)
 	return h
 }
 
-func newJournal(t *testing.T, h *home.Dir, lines int) *agent.Journal {
+func newJournal(t testing.TB, h *home.Dir, lines int) *agent.Journal {
 	t.Helper()
 	j := agent.OpenJournal(h, time.Now)
 	for range lines {
@@ -119,7 +119,6 @@ func FuzzVerifyJournal(f *testing.F) {
 	f.Add([]byte("{}\n\n"))
 	f.Add(seed[:len(seed)-5])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h := newHome(t)
 		require.NoError(t, os.WriteFile(h.Path(agent.JournalName), b, 0o600))
 		before, err := agent.VerifyJournal(h, nil)
 		if err != nil {

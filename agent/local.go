@@ -21,7 +21,7 @@ func (a *Agent) DeleteLocal(ctx context.Context, key Key) error {
 		return problem.New(problem.Unsupported, "the store %q deletes no keys", key.Store)
 	}
 	c := caller{origin: LocalOrigin}
-	err = a.withPIN(ctx, c, askFor{purpose: PurposeDelete, document: key.Label}, func(ask AskPIN) error {
+	err = a.withPIN(ctx, c, askFor{purpose: PurposeDelete, document: key.Label, queue: true}, func(ask AskPIN) error {
 		return d.Delete(ctx, key.ID, ask)
 	})
 	log := Entry{Event: LogDeleted, Origin: LocalOrigin.String(), Store: key.Store, Key: key.ID}

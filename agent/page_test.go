@@ -253,9 +253,11 @@ func FuzzReceive(f *testing.F) {
 	for _, s := range []string{`{"id":"1","method":"status"}`, `{"id":"1","method":"sign","params":{"documents":[{"name":"a","size":1}]}}`, `{"id":"1","method":"cancel","params":{"id":"1"}}`, `{"id":"1","method":"enroll","params":{"ca":"https://x"}}`} {
 		f.Add([]byte(s))
 	}
+	b := newBureau(f)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		b := newBureau(t)
+		b.t = t
 		v := b.open()
+		defer v.page.Close()
 		if err := v.page.Receive(raw); err != nil {
 			require.Contains(t, []problem.Code{problem.BadRequest, problem.TooLarge}, problem.CodeOf(err))
 			return
@@ -264,7 +266,5 @@ func FuzzReceive(f *testing.F) {
 		require.NoError(t, json.Unmarshal(raw, &req))
 		f := v.next()
 		require.Equal(t, req.ID, f.ID)
-		v.page.Close()
-		b.clean()
 	})
 }

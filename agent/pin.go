@@ -17,6 +17,7 @@ type askFor struct {
 	purpose  Purpose
 	document string
 	keep     string // a ceremony that may keep the secret for its own end
+	queue    bool   // nobody's turn is held yet: the prompt waits for its own
 }
 
 // withPIN runs op, which calls a store once and may ask for a PIN once. After a wrong PIN it runs op again only when the
@@ -42,9 +43,17 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 			if held := a.secrets.get(what.keep); held != nil && !wrong {
 				return held, nil
 			}
-			c.awaiting("pin")
 			ctx, gone := c.untilGone(ctx)
 			defer gone()
+			if what.queue {
+				leave, err := a.asking.enter(ctx)
+				if err != nil {
+					last = true
+					return nil, problem.Wrap(problem.UserCancelled, err, "nobody waits for it any more")
+				}
+				defer leave()
+			}
+			c.awaiting("pin")
 			s, err := a.pins.AskPIN(ctx, req)
 			if err != nil {
 				last = true

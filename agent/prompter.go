@@ -70,7 +70,7 @@ type DocumentView struct {
 	MIME   string
 	Size   int64
 	SHA256 string // hex
-	// Content is the document itself, for showing.
+	// Content is the document itself, for showing; nil when it is too long to be shown (more than 16 MiB).
 	Content []byte
 }
 

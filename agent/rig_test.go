@@ -123,7 +123,7 @@ func chooseFirst(_ context.Context, q agent.SigningQuestion) (agent.SigningAnswe
 
 // bureau is an agent with its folder, a real store, the real formats, and somebody to ask.
 type bureau struct {
-	t      *testing.T
+	t      testing.TB
 	home   *home.Dir
 	store  agent.KeyStore
 	person *person
@@ -145,7 +145,7 @@ func (b *bureau) advance(d time.Duration) {
 	b.now = b.now.Add(d)
 }
 
-func newBureau(t *testing.T, edits ...func(*agent.Config)) *bureau {
+func newBureau(t testing.TB, edits ...func(*agent.Config)) *bureau {
 	t.Helper()
 	b := &bureau{t: t, home: newHome(t), person: &person{}, ca: testpki.Root(t), now: testpki.Clock}
 	b.store = keyfile.New(b.home.Path("keys"), keyfile.WithIterations(1000))
@@ -209,7 +209,7 @@ type wire struct {
 
 // visitor is a page, driven by hand.
 type visitor struct {
-	t      *testing.T
+	t      testing.TB
 	b      *bureau
 	origin agent.Origin
 	page   *agent.Page
@@ -326,7 +326,7 @@ func (v *visitor) sign(id string, docs ...[]byte) wire {
 	})
 }
 
-func tickets(t *testing.T, f wire) []string {
+func tickets(t testing.TB, f wire) []string {
 	t.Helper()
 	var data struct {
 		Uploads []string `json:"uploads"`

@@ -365,8 +365,7 @@ func (s swappedSession) Sign(r io.Reader, digest []byte, o crypto.SignerOpts) ([
 }
 
 func TestASignatureByAnotherKeyNeverLeavesTheAgent(t *testing.T) {
-	var b *bureau
-	b = newBureau(t, func(c *agent.Config) { c.Stores = []agent.KeyStore{swapped{c.Stores[0]}} })
+	b := newBureau(t, func(c *agent.Config) { c.Stores = []agent.KeyStore{swapped{c.Stores[0]}} })
 	b.certify(b.ca)
 	var r agent.SignResult
 	require.NoError(t, json.Unmarshal(b.open().sign("1", declaration, declaration).Result, &r))

@@ -3,7 +3,6 @@ package agent
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"sync"
@@ -100,18 +99,6 @@ func (b *blob) ReadAt(p []byte, off int64) (int, error) {
 
 // Size returns how much was written.
 func (b *blob) Size() int64 { return b.size }
-
-// bytes returns at most limit octets, nil when there are more.
-func (b *blob) bytes(limit int64) ([]byte, error) {
-	if b.size > limit {
-		return nil, nil
-	}
-	out := make([]byte, b.size)
-	if _, err := b.ReadAt(out, 0); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("read document: %w", err)
-	}
-	return out, nil
-}
 
 // remove deletes the content.
 func (b *blob) remove() {

@@ -88,6 +88,7 @@ func (c *command) serve(ctx context.Context, asking prompts, ports []int) error 
 	}
 	defer func() { _ = c.home.Remove(agentState) }()
 	defer a.Close()
+	defer context.AfterFunc(ctx, a.Close)() // what runs for pages ends first; the transport waits for it
 	started := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -1,0 +1,150 @@
+package home_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"certsign/agent/home"
+	"certsign/internal/problem"
+)
+
+func open(t *testing.T) *home.Dir {
+	t.Helper()
+	d, err := home.Open(filepath.Join(t.TempDir(), "a", "b"))
+	require.NoError(t, err)
+	return d
+}
+
+func TestTheFolderIsThePersonsAlone(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("rights come from the profile there")
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o755))
+	d, err := home.Open(dir)
+	require.NoError(t, err)
+	sub, err := d.Sub("tmp")
+	require.NoError(t, err)
+	require.NoError(t, d.Write("file", []byte("x")))
+	for path, mode := range map[string]fs.FileMode{dir: 0o700, sub: 0o700, d.Path("file"): 0o600} {
+		fi, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Equal(t, mode, fi.Mode().Perm(), path)
+	}
+}
+
+func TestWriteReplacesWholeFilesAndLeavesNoOthers(t *testing.T) {
+	d := open(t)
+	_, err := d.Read("a", 10)
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+	for _, text := range []string{"one", "two"} {
+		require.NoError(t, d.Write("a", []byte(text)))
+		b, err := d.Read("a", 10)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(b))
+	}
+	require.NoError(t, d.Write("big", make([]byte, 11)))
+	_, err = d.Read("big", 10)
+	assert.Error(t, err)
+	require.NoError(t, d.Remove("big"))
+	require.NoError(t, d.Remove("big"), "what is gone is gone")
+	entries, err := os.ReadDir(d.Path())
+	require.NoError(t, err)
+	assert.Len(t, entries, 1)
+}
+
+func TestALockIsHeldByOne(t *testing.T) {
+	d := open(t)
+	first, err := d.TryLock("l")
+	require.NoError(t, err)
+	_, err = d.TryLock("l")
+	assert.ErrorIs(t, err, home.ErrLocked)
+	got := make(chan error)
+	go func() {
+		second, err := d.Lock("l")
+		second.Unlock()
+		got <- err
+	}()
+	select {
+	case <-got:
+		assert.Fail(t, "two hold the lock")
+	case <-time.After(50 * time.Millisecond):
+	}
+	first.Unlock()
+	first.Unlock()
+	assert.NoError(t, <-got)
+}
+
+func TestSettings(t *testing.T) {
+	d := open(t)
+	c, err := d.Config()
+	require.NoError(t, err)
+	assert.Equal(t, home.Config{}, c)
+	b, err := d.Read(home.ConfigName, 1<<20)
+	require.NoError(t, err)
+	assert.Contains(t, string(b), "#window-command:")
+	c, err = d.Config()
+	require.NoError(t, err, "the file that was written can be read")
+	assert.Equal(t, home.Config{}, c)
+
+	require.NoError(t, d.Write(home.ConfigName, []byte(`
+language: pl
+window-command: chromium --app={url} "--user-data-dir={profile}/my profile"
+pinentry-program: /usr/bin/pinentry
+pkcs11-modules: [/usr/lib/softhsm/libsofthsm2.so]
+proxy: http://proxy.example:3128
+limits: {xml: 1048576, detached: 5, documents: 2, pages: 3}
+`)))
+	c, err = d.Config()
+	require.NoError(t, err)
+	assert.Equal(t, home.Config{
+		Language: "pl", WindowCommand: home.Command{"chromium", "--app={url}", "--user-data-dir={profile}/my profile"},
+		PinentryProgram: "/usr/bin/pinentry", PKCS11Modules: []string{"/usr/lib/softhsm/libsofthsm2.so"},
+		Proxy: "http://proxy.example:3128", Limits: home.Limits{XML: 1 << 20, Detached: 5, Documents: 2, Pages: 3},
+	}, c)
+	require.NoError(t, d.Write(home.ConfigName, []byte("window-command: [a, 'b c']\n")))
+	c, err = d.Config()
+	require.NoError(t, err)
+	assert.Equal(t, home.Command{"a", "b c"}, c.WindowCommand)
+
+	for name, text := range map[string]string{
+		"a key that is unknown":       "pin: 1234\n",
+		"a language that is unknown":  "language: de\n",
+		"a limit that is negative":    "limits: {xml: -1}\n",
+		"something that is no map":    "- 1\n",
+		"a command that is no string": "window-command: {a: b}\n",
+	} {
+		require.NoError(t, d.Write(home.ConfigName, []byte(text)))
+		_, err := d.Config()
+		assert.Equal(t, problem.BadRequest, problem.CodeOf(err), name)
+	}
+}
+
+func TestDefault(t *testing.T) {
+	t.Setenv("CERTSIGN_HOME", "/x/y")
+	p, err := home.Default()
+	require.NoError(t, err)
+	assert.Equal(t, "/x/y", p)
+	t.Setenv("CERTSIGN_HOME", "")
+	p, err = home.Default()
+	if err == nil {
+		assert.True(t, filepath.IsAbs(p))
+	}
+	if runtime.GOOS == "linux" {
+		t.Setenv("XDG_DATA_HOME", "relative")
+		t.Setenv("HOME", "/home/jan")
+		p, err = home.Default()
+		require.NoError(t, err)
+		assert.Equal(t, "/home/jan/.local/share/certsign", p)
+		t.Setenv("XDG_DATA_HOME", "/data")
+		p, _ = home.Default()
+		assert.Equal(t, "/data/certsign", p)
+	}
+}
