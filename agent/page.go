@@ -7,6 +7,8 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"golang.org/x/time/rate"
+
 	"certsign/internal/problem"
 )
 
@@ -18,6 +20,7 @@ type Page struct {
 	send   func(Frame) error
 	ctx    context.Context
 	cancel context.CancelFunc
+	pace   *rate.Limiter // each request is a line in the journal
 
 	mu       sync.Mutex
 	admitted bool
@@ -26,6 +29,12 @@ type Page struct {
 	closed   bool
 	results  []string // tickets that end with the page
 }
+
+// How many requests a page may make.
+const (
+	perSecond = 20
+	atOnce    = 200
+)
 
 // MaxFrame is the longest frame that a page may send, in octets.
 const MaxFrame = 256 << 10
@@ -36,7 +45,7 @@ func (a *Agent) Connect(ctx context.Context, o Origin, send func(Frame) error) (
 	if o == (Origin{}) || o == LocalOrigin {
 		return nil, problem.New(problem.OriginRejected, "origin is missing")
 	}
-	p := &Page{agent: a, origin: o, send: send, requests: map[string]context.CancelFunc{}}
+	p := &Page{agent: a, origin: o, send: send, pace: rate.NewLimiter(perSecond, atOnce), requests: map[string]context.CancelFunc{}}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -123,6 +132,8 @@ func (p *Page) begin(id string) (context.Context, error) {
 		return nil, problem.New(problem.Busy, "the person is still being asked whether this site may connect")
 	case p.requests[id] != nil:
 		return nil, problem.New(problem.BadRequest, "a request with this id is running")
+	case !p.pace.Allow():
+		return nil, problem.New(problem.RateLimited, "too many requests in a short time")
 	case len(p.requests) >= p.agent.limits.Requests:
 		return nil, problem.New(problem.Busy, "too many requests are running")
 	}

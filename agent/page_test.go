@@ -210,6 +210,16 @@ func TestAPageMayNotRunTooManyRequests(t *testing.T) {
 	assert.Equal(t, problem.Busy, v.call("9", agent.MethodStatus, nil, nil))
 }
 
+func TestAPageCannotFillTheJournalAtFullSpeed(t *testing.T) {
+	b := newBureau(t)
+	v := b.open()
+	last := problem.UnknownMethod
+	for n := 0; n < 1000 && last == problem.UnknownMethod; n++ {
+		last = v.call("1", "nothing", nil, nil)
+	}
+	assert.Equal(t, problem.RateLimited, last)
+}
+
 func TestNotTooManyPagesAtOnce(t *testing.T) {
 	b := newBureau(t, func(c *agent.Config) { c.Limits.Pages = 2 })
 	b.open()

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"certsign/internal/problem"
 )
 
 // Dir is an agent's folder. Only its owner may read it.
@@ -67,9 +69,28 @@ func (d *Dir) private(path string) error {
 		return fmt.Errorf("open home: %w", err)
 	}
 	if runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
+		if err := d.ours(path, fi); err != nil {
+			return err
+		}
 		if err := os.Chmod(path, 0o700); err != nil {
 			return fmt.Errorf("make home private: %w", err)
 		}
+	}
+	return nil
+}
+
+// ours keeps a slip of the pen, such as --home /tmp, from closing somebody else's folder: one that others may enter is
+// taken over only when it is empty or was a home before.
+func (d *Dir) ours(path string, fi os.FileInfo) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return fmt.Errorf("open home: %w", err)
+	}
+	if path != d.path || len(entries) == 0 && fi.Mode()&os.ModeSticky == 0 {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(path, ConfigName)); err != nil || fi.Mode()&os.ModeSticky != 0 {
+		return problem.New(problem.BadRequest, "the folder %s is open to others and is not CertSign's own", path)
 	}
 	return nil
 }

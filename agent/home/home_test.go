@@ -40,6 +40,23 @@ func TestTheFolderIsThePersonsAlone(t *testing.T) {
 	}
 }
 
+func TestSomebodyElsesFolderIsNotTakenOver(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("rights come from the profile there")
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "letter.txt"), nil, 0o600))
+	require.NoError(t, os.Chmod(dir, 0o755))
+	_, err := home.Open(dir)
+	assert.Equal(t, problem.BadRequest, problem.CodeOf(err))
+	fi, err := os.Stat(dir)
+	require.NoError(t, err)
+	assert.EqualValues(t, 0o755, fi.Mode().Perm())
+	require.NoError(t, os.WriteFile(filepath.Join(dir, home.ConfigName), nil, 0o600))
+	_, err = home.Open(dir)
+	assert.NoError(t, err, "a home that was opened to others is closed again")
+}
+
 func TestWriteReplacesWholeFilesAndLeavesNoOthers(t *testing.T) {
 	d := open(t)
 	_, err := d.Read("a", 10)

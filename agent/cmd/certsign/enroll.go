@@ -66,6 +66,9 @@ bound to one request (an unmodified step-ca), one call does both.`,
 		if s.resume != "" {
 			return c.finishEnrolment(ctx, a, s.resume, token)
 		}
+		if err := a.ResumeCeremonies(ctx); err != nil { // what an interrupted call left
+			return err
+		}
 		site, err := a.Sites().Named(s.site)
 		if err != nil {
 			return err

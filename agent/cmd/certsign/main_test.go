@@ -43,7 +43,7 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"startca": startCA, "mint": mint, "status": status, "waitfor": waitFor, "hello": hello, "edit": edit, "pick": pick,
+			"startca": startCA, "mint": mint, "status": status, "waitfor": waitFor, "hello": hello, "edit": edit, "pick": pick, "stop": stop,
 		},
 	})
 }
@@ -93,6 +93,23 @@ func hello(ts *testscript.TestScript, _ bool, _ []string) {
 	if string(b) != `{"agent":"certsign","protocol":1}` {
 		ts.Fatalf("hello: %s", b)
 	}
+}
+
+// stop ends the agent that `open` started, by the process id that it wrote down itself, and waits for its end.
+func stop(ts *testscript.TestScript, _ bool, _ []string) {
+	var r running
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("home/agent.json")), &r))
+	p, err := os.FindProcess(r.PID)
+	ts.Check(err)
+	ts.Check(p.Signal(os.Interrupt))
+	for range 200 {
+		if _, err := os.Stat(ts.MkAbs("home/agent.json")); err != nil {
+			time.Sleep(100 * time.Millisecond)
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("the agent does not stop")
 }
 
 // pick NAME sets $NAME to the beginning of the first serial number on stdout, where `list --json` left it.
