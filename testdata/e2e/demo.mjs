@@ -8,6 +8,7 @@
 //   node testdata/e2e/demo.mjs --screens    pictures of every page and window, Polish and English
 
 import { root } from './lib/require.mjs';
+import { visitors } from './lib/portal.mjs';
 import { stopAll, tail } from './lib/processes.mjs';
 import { summary } from './lib/steps.mjs';
 import { journey } from './journey.mjs';
@@ -26,14 +27,27 @@ const dir = `${root}/build/${option === undefined || option === '--keep' ? 'demo
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stopAll().then(() => process.exit(130)));
 
+/** What each visitor has before them at the failing step. */
+async function lookAt(all) {
+  const seen = [];
+  for (const v of all) {
+    await v.picture(`failed-${v.email}`).catch(() => {});
+    const state = await v.page.locator('#agent-status').getAttribute('data-state', { timeout: 500 }).catch(() => undefined);
+    seen.push(`${v.email} at ${v.page.url()}${state ? `, agent ${state}` : ''}: ${await v.said().catch(() => '')}`);
+  }
+  return seen;
+}
+
 try {
   await mode(dir);
   await stopAll();
   if (mode !== keep) console.log(`\n${summary()}; results in ${dir.replace(`${root}/`, '')}`);
 } catch (error) {
+  const pages = await lookAt([...visitors]);
   await stopAll();
   console.error(`\n${error.step ? `failed at: ${error.step}\n` : ''}${error.message}`);
   for (let cause = error.cause; cause instanceof Error; cause = cause.cause) console.error(`because: ${cause.message}`);
+  for (const page of pages) console.error(page);
   for (const log of ['customs-ca.log', 'certsign.log']) {
     const lines = tail(`${dir}/${log}`);
     if (lines) console.error(`\n${log}:\n${lines}`);

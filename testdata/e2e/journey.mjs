@@ -5,6 +5,7 @@ import { copyFileSync, existsSync, readFileSync, readdirSync, writeFileSync } fr
 import { assert, part, step } from './lib/steps.mjs';
 import { until } from './lib/processes.mjs';
 import { crlOf, certificateText, ocsp, openKeystore, pdfText, refuseXML, serialOf, toPEM, tokenObjects, verifyCertificate, verifyXML } from './lib/judges.mjs';
+import { numbersOf } from './lib/recorder.mjs';
 import { root } from './lib/require.mjs';
 import { openPortal, raise } from './lib/stage.mjs';
 
@@ -14,7 +15,7 @@ const sha256 = (file) => createHash('sha256').update(readFileSync(file)).digest(
 
 export async function journey(dir) {
   part('Three programs on this computer');
-  const world = await raise(dir);
+  const world = await raise(dir, { record: true });
   const { authority, agent, card, hands, keyboard, accounts } = world;
   const pictures = `${dir}/screenshots`;
   const portal = await openPortal(world);
@@ -149,6 +150,14 @@ export async function journey(dir) {
       }
     }
   });
+  await step('all that agent, pages and CA said to each other holds no key, PIN or password', async () => {
+    const octets = await world.recorder.holdsNone({
+      'the password of the Keystore file': file.secret, 'the PIN of the card': card.pin, 'the password of the account': accounts.person.password,
+      ...(await numbersOf(`${dir}/keystore.p12`, file.secret)),
+    });
+    assert.ok(octets > 100_000, `only ${octets} octets were recorded`);
+    world.recorder.save(dir);
+  });
   await step('no page had a script error', async () => {
     assert.deepEqual([...person.trouble, ...clerk.trouble], []);
   });
@@ -227,6 +236,8 @@ export async function journey(dir) {
       await person.page.locator('#send:enabled').waitFor();
       await person.picture(`signed-${name}`);
       await person.download('#save-signed', `${name}-signed.xml`);
+      world.recorder?.heard('page to agent', readFileSync(source));
+      world.recorder?.heard('agent to page', readFileSync(saved));
     });
     await step(`xmlsec1 --verify accepts the signature (${certificate.store === 'keyfile' ? 'RSA' : 'ECDSA'})`, async () => {
       await verifyXML({ ...judge, file: saved });

@@ -4,12 +4,17 @@ import { readFileSync } from 'node:fs';
 import { assert } from './steps.mjs';
 import { until } from './processes.mjs';
 
+/** Everybody at the portal, for a look at their pages when a step fails. */
+export const visitors = new Set();
+
 /** A person at the portal, in a browser context of their own. */
 export class Visitor {
   constructor(page, url, { email, password, lang = 'pl', files, pictures }) {
     Object.assign(this, { page, url, email, password, lang, files, pictures });
     page.setDefaultTimeout(60_000);
     this.trouble = [];
+    visitors.add(this);
+    this.page.on('close', () => visitors.delete(this));
     page.on('pageerror', (e) => this.trouble.push(`script error on ${page.url()}: ${e.message}`));
     page.on('console', (m) => {
       // Ports without an agent are refused, and the browser says so for each.

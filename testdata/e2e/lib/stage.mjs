@@ -1,12 +1,13 @@
 // Puts the three programs up, step by step, and opens the portal.
 
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { assert, step } from './steps.mjs';
-import { run } from './processes.mjs';
+import { freePort, run } from './processes.mjs';
 import { chromium } from './require.mjs';
 import { headless, Keyboard, startDisplay, Windows } from './desktop.mjs';
 import { Hands } from './agent.mjs';
 import { Visitor } from './portal.mjs';
+import { Recorder } from './recorder.mjs';
 import { Agent, answers, Authority, Card, emptyFolder, password, ports } from './world.mjs';
 
 const firstPort = 18731;
@@ -25,16 +26,23 @@ export function cast() {
  * Starts everything below dir. With own, the agent's windows and PIN program come up on this computer's display, as it finds
  * them itself; else where the driver is the person.
  */
-export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false } = {}) {
+export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false, record = false } = {}) {
   emptyFolder(dir);
   mkdirSync(`${dir}/screenshots`, { recursive: true });
   const accounts = cast();
   const authority = new Authority(dir);
   const rootFile = `${dir}/root.pem`;
   const issuerFile = `${dir}/issuing.pem`;
+  let recorder;
 
   await step('key ceremony of a test authority: root, issuing CA, OCSP and seals, on an empty SQLite database', async () => {
-    await authority.init(await ports(wantedPorts));
+    const all = await ports(wantedPorts);
+    if (record) all.recorder = await freePort();
+    await authority.init(all);
+    if (record) {
+      recorder = new Recorder(dir);
+      await recorder.between(all.recorder, all.ca, `${authority.dir}/root.crt`);
+    }
   });
   await step('accounts are seeded', () => seed(authority, accounts, lang));
   await step('portal, CA and status answer', async () => {
@@ -57,12 +65,17 @@ export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false
   const agent = new Agent(dir, { windows, display, card, lang });
   const others = await foreignAgents();
   await step('certsign knows the portal, its CA and that CA\u2019s root, and runs', async () => {
-    await agent.certsign('sites', 'add', '--name', 'PUESC test', '--origin', authority.url, '--ca', authority.ca, '--root', rootFile);
+    let roots = rootFile;
+    if (recorder) {
+      roots = `${dir}/agent-roots.pem`;
+      writeFileSync(roots, readFileSync(rootFile, 'utf8') + readFileSync(recorder.certificate, 'utf8'));
+    }
+    await agent.certsign('sites', 'add', '--name', 'PUESC test', '--origin', authority.url, '--ca', authority.ca, '--root', roots);
     await agent.run();
   });
   const hands = new Hands(windows, keyboard, { pictures: `${dir}/screenshots` });
   return {
-    dir, accounts, authority, agent, card, display, windows, keyboard, hands, rootFile, issuerFile, others, lang,
+    dir, recorder, accounts, authority, agent, card, display, windows, keyboard, hands, rootFile, issuerFile, others, lang,
     newSecret: password,
     /** A card may want its PIN again, to write the certificate beside the key. */
     async answerFurtherPINs(visitor, pin) {
@@ -91,13 +104,11 @@ async function seed(authority, accounts, lang) {
   }
 }
 
-/** Agents that run already on this computer, in ports that a page asks before ours. */
+/** Agents that run already on this computer, in ports where pages look. */
 async function foreignAgents() {
-  const found = [];
-  await Promise.all(Array.from({ length: lastPort - firstPort + 1 }, async (_, i) => {
-    if (await answers(firstPort + i)) found.push(firstPort + i);
-  }));
-  return found;
+  const range = Array.from({ length: lastPort - firstPort + 1 }, (_, i) => firstPort + i);
+  const found = await Promise.all(range.map(answers));
+  return range.filter((_, i) => found[i]);
 }
 
 /** A browser for the portal. Each visitor has a context of their own. */
@@ -108,10 +119,12 @@ export async function openPortal(world, { lang = world.lang, ...more } = {}) {
     async visitor(account, options = {}) {
       const context = await browser.newContext({ locale: lang === 'pl' ? 'pl-PL' : 'en-GB', viewport: { width: 1180, height: 900 }, acceptDownloads: true });
       if (world.others.length > 0) {
-        // Pages take the first agent that answers. One that belongs to another test or to the person at this computer is not ours to ask.
-        await context.route((u) => world.others.includes(Number(u.port)), (r) => r.abort('connectionrefused'));
+        // Pages take the first agent that answers. The walk must not ask one that somebody else runs on this computer.
+        await context.route((u) => u.pathname === '/certsign/v1/hello' && Number(u.port) !== world.agent.port, (r) => r.abort('connectionrefused'));
       }
-      return new Visitor(await context.newPage(), world.authority.url, { lang, files: world.dir, pictures: `${world.dir}/screenshots`, ...account, ...options });
+      const page = await context.newPage();
+      world.recorder?.follow(page);
+      return new Visitor(page, world.authority.url, { lang, files: world.dir, pictures: `${world.dir}/screenshots`, ...account, ...options });
     },
     close: () => browser.close(),
   };

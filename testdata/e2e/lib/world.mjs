@@ -63,12 +63,18 @@ export class Authority {
     return run(bin('customs-ca'), [...args, ...(args[0] === 'init' ? [] : ['--config', this.config])], { env });
   }
 
-  /** The key ceremony. */
+  /** The key ceremony. With ports.recorder agents reach the CA there, and whoever stands there passes on to ports.ca. */
   async init(ports) {
     this.config = `${this.dir}/customs-ca.yaml`;
     this.url = `http://localhost:${ports.web}`;
-    this.ca = `https://localhost:${ports.ca}`;
+    this.ca = `https://localhost:${ports.recorder ?? ports.ca}`;
     await this.customsCA('init', '--dir', this.dir, '--test', '--public-url', this.url, '--status-url', `http://localhost:${ports.status}`, '--ca-url', this.ca);
+    if (ports.recorder) {
+      const settings = readFileSync(this.config, 'utf8');
+      const moved = settings.replace(/^( {2}ca: "[^"]*:)\d+"/m, `$1${ports.ca}"`);
+      assert.notEqual(moved, settings);
+      writeFileSync(this.config, moved);
+    }
   }
 
   async serve() {
