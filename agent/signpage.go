@@ -43,6 +43,9 @@ func (a *Agent) doSign(ctx context.Context, c caller, params json.RawMessage) (a
 
 // readOrder checks what a page asks for before anything is taken from it.
 func (a *Agent) readOrder(p SignParams) (SignOrder, error) {
+	if err := noRequest(p.Request); err != nil {
+		return SignOrder{}, err
+	}
 	order := SignOrder{Format: p.Format, Packaging: ades.Packaging(p.Packaging), Level: ades.Level(p.Level)}
 	if order.Format == "" {
 		order.Format = wireFormat(ades.XAdES)
