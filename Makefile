@@ -76,13 +76,14 @@ test: tools-test node build build/bin/step-ca lint windows ## everything that mu
 	go test -race -timeout 20m ./...
 	cd bridge-js && npm run --silent test
 	node testdata/e2e/demo.mjs
+	node testdata/e2e/demo.mjs --keyboard
 	cd testdata/e2e && node --test
 
-bench: build ## our rates beside the peers', from one run, as ratios
+bench: ## rates of reading, canonicalizing, signing and validating
 	go test -run '^$$' -bench . -benchtime 2s ./internal/... ./ca/... ./agent/...
 
 conformance: ## the corpora in CORPUS=DIR
-	CERTSIGN_CORPUS=$(abspath $(CORPUS)) go test -count 1 -run 'Corpus|PKITS|Wycheproof' -v ./internal/...
+	CERTSIGN_CORPUS=$(abspath $(CORPUS)) go test -count 1 -run 'OtherProjects|PKITS|Wycheproof|RealCertificates' -v ./internal/...
 
 fuzz: ## each fuzz target for TIME (60s)
 	@for p in $$(go list ./...); do \
