@@ -25,7 +25,13 @@ if (rest.length > 0 || (option !== undefined && !(option in modes))) {
 const mode = modes[option] ?? journey;
 const dir = `${root}/build/${option === undefined || option === '--keep' ? 'demo' : option.slice(2)}`;
 
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stopAll().then(() => process.exit(130)));
+let ended = false;
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => {
+    ended = true;
+    void stopAll().then(() => process.exit(mode === keep ? 0 : 130));
+  });
+}
 
 /** What each visitor has before them at the failing step. */
 async function lookAt(all) {
@@ -43,6 +49,7 @@ try {
   await stopAll();
   if (mode !== keep) console.log(`\n${summary()}; results in ${dir.replace(`${root}/`, '')}`);
 } catch (error) {
+  if (ended) await new Promise(() => {}); // somebody ended it; what fails then is no failure
   const pages = await lookAt([...visitors]);
   await stopAll();
   console.error(`\n${error.step ? `failed at: ${error.step}\n` : ''}${error.message}`);

@@ -13,9 +13,9 @@ export async function keep(dir) {
   const { authority, agent, card, accounts } = await raise(dir, { wantedPorts: true, own: true });
   assert.ok(agent.port);
   const lines = [
-    '', `Portal         ${authority.url}`, `Mailbox        ${authority.url}/mailbox (one-time codes and messages arrive here)`, '',
-    ...Object.values(accounts).map((a) => `${(a.role ?? `${a.kind} account`).padEnd(15)}${a.email.padEnd(30)} password ${a.password}`),
-    '', `Card           "${card.label}" (SoftHSM2), PIN ${card.pin}`, `Agent          127.0.0.1:${agent.port}, its folder ${agent.home}`,
+    '', `Portal            ${authority.url}`, `Mailbox           ${authority.url}/mailbox (one-time codes and messages arrive here)`, '',
+    ...Object.values(accounts).map((a) => `${(a.role ?? `${a.kind} account`).padEnd(18)}${a.email.padEnd(30)} password ${a.password}`),
+    '', `Card              "${card.label}" (SoftHSM2), PIN ${card.pin}`, `Agent             127.0.0.1:${agent.port}, its folder ${agent.home}`,
   ];
   if (!display) lines.push('', 'There is no display here: pages can be read, but CertSign cannot ask you anything.');
   lines.push('', 'Everything is in build/demo and made for trying out. Ctrl-C ends it.');
