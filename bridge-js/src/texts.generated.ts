@@ -103,12 +103,12 @@ export const texts: Record<Code, { en: Text; pl: Text }> = {
     en: {
       message: 'The connection to CertSign failed or was lost.',
       reason: 'CertSign was closed or restarted, or a security program on this computer stops the connection.',
-      remedy: 'Check that CertSign is running and try again. If it happens again, start the check “certsign doctor” or ask your administrator.',
+      remedy: 'Check that CertSign is running and try again. If it happens again, ask your administrator.',
     },
     pl: {
       message: 'Nie udało się połączyć z programem CertSign albo połączenie zostało przerwane.',
       reason: 'Program CertSign został zamknięty lub uruchomiony ponownie albo połączenie blokuje program zabezpieczający na tym komputerze.',
-      remedy: 'Sprawdź, czy program CertSign działa, i spróbuj ponownie. Jeśli problem się powtarza, uruchom polecenie „certsign doctor” lub zwróć się do administratora.',
+      remedy: 'Sprawdź, czy program CertSign działa, i spróbuj ponownie. Jeśli problem się powtarza, zwróć się do administratora.',
     },
   },
   timeout: {
