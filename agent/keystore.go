@@ -45,7 +45,7 @@ type Deleter interface {
 // Place is somewhere that a new key can be made: the folder of the keyfile store, or one token.
 type Place struct {
 	ID       string         `json:"id"`    // what GenerateRequest.Place takes; stable while the token is the same
-	Label    string         `json:"label"` // for people: "Keystore file", the token's label and serial number
+	Label    string         `json:"label"` // for people: the folder of key files, or the token's label and serial number
 	Detail   string         `json:"detail,omitempty"`
 	Hardware bool           `json:"hardware"`          // keys cannot be copied out of it: recommended
 	NewPIN   bool           `json:"newPin"`            // the person chooses a new password for the key (keyfile) rather than giving the token's PIN

@@ -84,7 +84,7 @@ func (s *Store) Name() string { return Name }
 // Places returns the folder, with a problem when keys cannot be made in it.
 func (s *Store) Places(context.Context) ([]agent.Place, error) {
 	place := agent.Place{
-		ID: PlaceID, Label: "Keystore file", Detail: s.dir, NewPIN: true, State: agent.PINOK,
+		ID: PlaceID, Label: s.dir, NewPIN: true, State: agent.PINOK,
 		Keys: []agent.KeyAlgorithm{agent.RSA2048, agent.RSA3072, agent.P256, agent.P384},
 	}
 	if err := checkFolder(s.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
