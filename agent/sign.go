@@ -122,7 +122,7 @@ func (a *Agent) sign(ctx context.Context, c caller, order SignOrder, pieces []*p
 		return Identity{}, err
 	}
 	defer leave()
-	who, err := a.consent(ctx, c, order, good, ids, views)
+	who, err := a.consent(ctx, c, codec, order, good, ids, views)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -184,8 +184,8 @@ func (p *piece) request(order SignOrder, key crypto.Signer, who Identity, a *Age
 }
 
 // consent shows the very bytes that will be signed and returns the certificate that the person chose.
-func (a *Agent) consent(ctx context.Context, c caller, order SignOrder, good []*piece, ids []Identity, views []CertificateView) (Identity, error) {
-	q := SigningQuestion{Origin: c.origin, Site: c.site.Name, Format: order.Format, Level: string(order.Level), Certificates: views}
+func (a *Agent) consent(ctx context.Context, c caller, codec ades.Codec, order SignOrder, good []*piece, ids []Identity, views []CertificateView) (Identity, error) {
+	q := SigningQuestion{Origin: c.origin, Site: c.site.Name, Format: string(codec.Format()), Level: string(order.Level), Certificates: views}
 	left := int64(maxShownAll)
 	for _, p := range good {
 		v := DocumentView{Name: p.doc.Name, MIME: p.doc.MIME, Size: p.doc.Content.Size(), SHA256: p.sha256}
