@@ -101,6 +101,7 @@ type Agent struct {
 	tickets  *tickets
 	approval *approval
 	asking   turnstile
+	reading  turnstile // one document is read at a time
 	secrets  *secrets
 
 	life context.Context // ends with Close
@@ -137,7 +138,7 @@ func New(c Config) (*Agent, error) {
 		home: c.Home, version: c.Version, stores: c.Stores, prompter: c.Prompter, pins: c.PINs, codecs: c.Codecs,
 		enroller: c.Enroller, limits: c.Limits, now: c.Now, log: c.Log,
 		sites: OpenSites(c.Home), journal: OpenJournal(c.Home, c.Now),
-		spool: &spool{dir: tmp}, asking: make(turnstile, 1), pages: map[*Page]struct{}{},
+		spool: &spool{dir: tmp}, asking: make(turnstile, 1), reading: make(turnstile, 1), pages: map[*Page]struct{}{},
 	}
 	a.life, a.stop = context.WithCancel(context.Background())
 	a.tickets = newTickets(c.Now)

@@ -21,6 +21,8 @@ type Page struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	pace   *rate.Limiter // each request is a line in the journal
+	// stranger: nobody has let the site in yet. Guarded by the agent's mu.
+	stranger bool
 
 	mu       sync.Mutex
 	admitted bool
@@ -36,6 +38,12 @@ const (
 	atOnce    = 200
 )
 
+// How many pages may be connected of sites that nobody let in yet: in all, and of one origin.
+const (
+	maxStrangers = 8
+	maxAlike     = 3
+)
+
 // MaxFrame is the longest frame that a page may send, in octets.
 const MaxFrame = 256 << 10
 
@@ -47,9 +55,21 @@ func (a *Agent) Connect(ctx context.Context, o Origin, send func(Frame) error) (
 	}
 	p := &Page{agent: a, origin: o, send: send, pace: rate.NewLimiter(perSecond, atOnce), requests: map[string]context.CancelFunc{}}
 	p.ctx, p.cancel = context.WithCancel(ctx)
+	_, err := a.sites.Find(o)
+	p.stranger = err != nil
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.pages) >= a.limits.Pages {
+	strangers, alike := 0, 0
+	for q := range a.pages {
+		if q.stranger {
+			strangers++
+			if q.origin == o {
+				alike++
+			}
+		}
+	}
+	// Sites that nobody let in yet have room of their own, so that they cannot keep the others out.
+	if p.stranger && (strangers >= maxStrangers || alike >= maxAlike) || !p.stranger && len(a.pages)-strangers >= a.limits.Pages {
 		p.cancel()
 		return nil, problem.New(problem.Busy, "too many pages are connected")
 	}
@@ -67,6 +87,9 @@ func (p *Page) Admit() error {
 	if err := p.agent.record(Entry{Event: LogConnected, Origin: p.origin.String()}); err != nil {
 		return err
 	}
+	p.agent.mu.Lock()
+	p.stranger = false
+	p.agent.mu.Unlock()
 	p.mu.Lock()
 	p.admitted = true
 	p.mu.Unlock()

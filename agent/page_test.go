@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +58,11 @@ func TestANewSiteIsPutToThePerson(t *testing.T) {
 
 func TestASiteThatWasRefusedIsNotAskedAboutAgainSoon(t *testing.T) {
 	b := newBureau(t)
-	admit := func(o string) problem.Code { return problem.CodeOf(b.visit(o).page.Admit()) }
+	admit := func(o string) problem.Code {
+		page := b.visit(o).page
+		defer page.Close()
+		return problem.CodeOf(page.Admit())
+	}
 	assert.Equal(t, problem.OriginRejected, admit("https://pest.example"))
 	assert.Equal(t, problem.OriginRejected, admit("https://pest.example"))
 	assert.Len(t, b.person.questions(), 1)
@@ -88,14 +93,38 @@ func TestOneUnknownSiteIsAskedAboutAtATime(t *testing.T) {
 
 func TestManyUnknownSitesCannotFloodThePerson(t *testing.T) {
 	b := newBureau(t)
+	ask := func(origin string) problem.Code {
+		page := b.visit(origin).page
+		defer page.Close()
+		return problem.CodeOf(page.Admit())
+	}
 	for _, name := range strings.Split("abcdefgh", "") {
-		_ = b.visit("https://" + name + ".example").page.Admit()
+		ask("https://" + name + ".example")
 	}
 	assert.Len(t, b.person.questions(), 5)
-	assert.Equal(t, problem.RateLimited, problem.CodeOf(b.visit("https://i.example").page.Admit()))
+	assert.Equal(t, problem.RateLimited, ask("https://i.example"))
 	b.advance(11 * time.Second)
-	assert.Equal(t, problem.OriginRejected, problem.CodeOf(b.visit("https://j.example").page.Admit()))
+	assert.Equal(t, problem.OriginRejected, ask("https://j.example"))
 	assert.Len(t, b.person.questions(), 6)
+}
+
+func TestUnknownSitesCannotKeepTheOthersOut(t *testing.T) {
+	b := newBureau(t)
+	connect := func(origin string) error {
+		o, err := agent.ParseOrigin(origin)
+		require.NoError(t, err)
+		_, err = b.agent.Connect(context.Background(), o, func(agent.Frame) error { return nil })
+		return err
+	}
+	for range 3 {
+		require.NoError(t, connect("https://evil.example"))
+	}
+	assert.Equal(t, problem.Busy, problem.CodeOf(connect("https://evil.example")), "one unknown site")
+	for n := range 40 {
+		_ = connect(fmt.Sprintf("https://evil%d.example", n))
+	}
+	assert.Equal(t, problem.Busy, problem.CodeOf(connect("https://other.example")), "all unknown sites")
+	b.open() // a site on the list
 }
 
 func TestAPageThatGoesAwayWhileThePersonIsAskedClosesTheWindowAndIsNoRefusal(t *testing.T) {

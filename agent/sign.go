@@ -112,7 +112,13 @@ func (a *Agent) sign(ctx context.Context, c caller, order SignOrder, pieces []*p
 	case best < 0:
 		return Identity{}, problem.New(problem.Code(views[0].Problem), "no certificate can be used now")
 	}
+	// Reading takes many times a document's size in memory: one at a time, over all pages.
+	read, err := a.reading.enter(ctx)
+	if err != nil {
+		return Identity{}, err
+	}
 	good := a.rehearse(ctx, codec, order, ids[best], pieces)
+	read()
 	if len(good) == 0 {
 		return Identity{}, pieces[0].err
 	}

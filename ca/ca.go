@@ -43,6 +43,9 @@ type Config struct {
 	// Canonical returns the octets that signing a draft as it stands may digest for the whole document, one per
 	// canonicalisation; nil means that only the draft's own octets count.
 	Canonical func(draft []byte) ([][]byte, error)
+	// SignedDraft tells whether a signed document is the draft with one signature put in and nothing else. Nil means that
+	// no signed document is.
+	SignedDraft func(draft, signed []byte) (bool, error)
 	// Sealer seals receipts.
 	Sealer Sealer
 	Log    *slog.Logger

@@ -33,6 +33,7 @@ import (
 	"certsign/ca/status"
 	"certsign/internal/ades"
 	"certsign/internal/ades/format"
+	"certsign/internal/ades/format/xades"
 	"certsign/internal/ades/validate"
 	"certsign/internal/xmldsig"
 )
@@ -127,10 +128,14 @@ func newHouse(t *testing.T, options ...option) *house {
 	h.desk, err = ca.New(ca.Config{
 		Ledger: h.ledger, Issuer: h.issuer, CAURL: h.caURL, TermsVersion: terms, Decisions: h.decision,
 		Codecs: format.All(), Validate: validate.Validate, Policy: validate.Portal(ades.Anchors{{Certificate: h.root.Raw}}),
-		Evidence: h.status, Canonical: canonical, Sealer: sealing, MaxDocument: 1 << 20,
+		Evidence: h.status, Canonical: canonical, SignedDraft: signedDraft, Sealer: sealing, MaxDocument: 1 << 20,
 	})
 	require.NoError(t, err)
 	return h
+}
+
+func signedDraft(draft, signed []byte) (bool, error) {
+	return xades.SignedDraft(draft, signed, xmldsig.Limits{})
 }
 
 func canonical(draft []byte) ([][]byte, error) {

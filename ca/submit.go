@@ -227,12 +227,12 @@ func (c *CA) judge(ctx context.Context, d Document, personID int64, signed []byt
 		}
 		return verdict{}, err
 	}
-	v, err := c.weigh(ctx, unverified, report, d, personID)
+	v, err := c.weigh(ctx, unverified, report, d, personID, signed)
 	v.report = report
 	return v, err
 }
 
-func (c *CA) weigh(ctx context.Context, unverified *ades.Unverified, report *ades.Report, d Document, personID int64) (verdict, error) {
+func (c *CA) weigh(ctx context.Context, unverified *ades.Unverified, report *ades.Report, d Document, personID int64, signed []byte) (verdict, error) {
 	if len(unverified.Signatures) != 1 || len(report.Signatures) != 1 {
 		return refuse(RefusedSignature, "the document has %d signatures; exactly one is expected", len(unverified.Signatures)), nil
 	}
@@ -261,7 +261,7 @@ func (c *CA) weigh(ctx context.Context, unverified *ades.Unverified, report *ade
 		v.problem, v.detail = RefusedExpired, "the certificate is not valid yet"
 	case r.Indication != ades.TotalPassed:
 		v.problem, v.detail = RefusedSignature, strings.TrimSpace(string(r.Indication)+" "+string(r.SubIndication)+" "+reasons)
-	case !c.sameDocument(u, d.Content):
+	case !c.sameDocument(u, d.Content, signed):
 		v.problem, v.detail = RefusedChanged, "what was signed is not the document that is on the desk"
 	}
 	return v, nil
@@ -301,10 +301,15 @@ func (c *CA) signer(ctx context.Context, u ades.UnverifiedSignature, r ades.Sign
 	return found, err
 }
 
-// sameDocument tells whether the reference over the document digested exactly the draft: its own octets, or its canonical
-// form. Whatever else was signed, however alike it looks, is another document.
-func (c *CA) sameDocument(u ades.UnverifiedSignature, draft []byte) bool {
-	if u.Coverage != ades.CoversWhole {
+// sameDocument tells whether what was signed is the draft. Two things must hold, and for the one and only data reference:
+// beside the signature the document is the draft, and that reference, over the whole document, digested exactly the draft's
+// own octets or one of its canonical forms. A second reference could sign the draft from a corner of another document.
+func (c *CA) sameDocument(u ades.UnverifiedSignature, draft, signed []byte) bool {
+	data := slices.DeleteFunc(slices.Clone(u.References), func(r ades.Reference) bool { return r.SignedProperties })
+	if len(data) != 1 || !data[0].Whole || data[0].Data == nil || c.c.SignedDraft == nil {
+		return false
+	}
+	if same, err := c.c.SignedDraft(draft, signed); err != nil || !same {
 		return false
 	}
 	forms := [][]byte{draft}
@@ -313,15 +318,7 @@ func (c *CA) sameDocument(u ades.UnverifiedSignature, draft []byte) bool {
 			forms = append(forms, canonical...)
 		}
 	}
-	for _, ref := range u.References {
-		if ref.SignedProperties || ref.Data == nil {
-			continue
-		}
-		if slices.ContainsFunc(forms, func(f []byte) bool { return bytes.Equal(f, ref.Data) }) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(forms, func(f []byte) bool { return bytes.Equal(f, data[0].Data) })
 }
 
 // validate recognises, parses and validates a document at that moment.

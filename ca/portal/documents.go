@@ -162,7 +162,11 @@ func (p *portal) postDocumentSigned(w http.ResponseWriter, r *http.Request) erro
 
 func (p *portal) submit(r *http.Request, signed []byte) (*ca.Document, error) {
 	ctx := r.Context()
-	d, err := p.Desk.Submit(ctx, account(ctx).ID, r.PathValue("id"), signed)
+	var d *ca.Document
+	err := p.judging(ctx, func() (err error) {
+		d, err = p.Desk.Submit(ctx, account(ctx).ID, r.PathValue("id"), signed)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,9 @@ func (p *portal) getLogin(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, r, http.StatusOK, "login", loginForm{Next: next})
 }
 
+// maxEmail is the longest address that mail knows (RFC 5321, 4.5.3.1.3).
+const maxEmail = 254
+
 func (p *portal) postLogin(w http.ResponseWriter, r *http.Request) error {
 	lang := langOf(r.Context())
 	form := loginForm{Email: strings.TrimSpace(r.PostFormValue("email")), Next: ownPath(r.PostFormValue("next"), "/my")}
@@ -35,6 +38,10 @@ func (p *portal) postLogin(w http.ResponseWriter, r *http.Request) error {
 	}
 	if password == "" {
 		return p.show(w, r, http.StatusUnprocessableEntity, "login", form, p.wrong(lang, "login.password.missing", "password"))
+	}
+	if len(form.Email) > maxEmail {
+		form.Email = ""
+		return p.show(w, r, http.StatusUnprocessableEntity, "login", form, p.wrong(lang, "login.email.missing", "email"))
 	}
 	var err error
 	var a *ca.Account

@@ -74,10 +74,18 @@ func (p *portal) guard(next http.Handler) http.Handler {
 			_, _ = fmt.Fprintln(sw, "misdirected request: this portal is", p.PublicURL)
 			return
 		}
-		// Room for the form around a document.
-		r.Body = http.MaxBytesReader(sw, r.Body, p.maxSigned+1<<16)
+		limit := int64(1 << 16) // a form
+		if takesDocument(r.URL.Path) {
+			limit += p.maxSigned
+		}
+		r.Body = http.MaxBytesReader(sw, r.Body, limit)
 		next.ServeHTTP(sw, r)
 	})
+}
+
+// takesDocument tells whether a document may be sent to that path.
+func takesDocument(path string) bool {
+	return path == "/verify" || strings.HasPrefix(path, "/my/documents") || strings.HasPrefix(path, "/api/v1/documents/")
 }
 
 func (p *portal) ownHost(host string) bool {

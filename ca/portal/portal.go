@@ -156,7 +156,7 @@ func New(c Config) (http.Handler, error) {
 	p.factors = newLimiter(6, 20*time.Second)
 	p.checks = newLimiter(20, 3*time.Second)
 	p.bearers = newLimiter(60, time.Second)
-	p.checking = make(chan struct{}, 4)
+	p.checking = make(chan struct{}, 2)
 	return p.handler(), nil
 }
 

@@ -112,7 +112,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	w.desk, err = ca.New(ca.Config{
 		Ledger: w.ledger, Issuer: tokens{}, CAURL: "https://127.0.0.1:18443", TermsVersion: TermsVersion, MaxDocument: 1 << 20,
 		Codecs: []ades.Codec{xades.Codec{}}, Validate: validate.Validate,
-		Policy: validate.Portal(ades.Anchors{{Certificate: w.root.DER}}), Evidence: evidence{w}, Canonical: canonical, Sealer: s,
+		Policy: validate.Portal(ades.Anchors{{Certificate: w.root.DER}}), Evidence: evidence{w}, Canonical: canonical, SignedDraft: signedDraft, Sealer: s,
 	})
 	require.NoError(t, err)
 
@@ -150,6 +150,10 @@ func cheapHash() string {
 }
 
 // canonical is what signing a document as a whole digests.
+func signedDraft(draft, signed []byte) (bool, error) {
+	return xades.SignedDraft(draft, signed, xmldsig.Limits{})
+}
+
 func canonical(draft []byte) ([][]byte, error) {
 	doc, err := xmldsig.Read(draft, xmldsig.Limits{})
 	if err != nil {

@@ -71,6 +71,8 @@ type Reference struct {
 	// SignedProperties is true when the reference resolves to this signature's own SignedProperties element, found by
 	// its place and not only by Type or Id.
 	SignedProperties bool
+	// Whole is true when this reference by itself covers the whole document, signatures and comments aside.
+	Whole bool
 	// NotFound says why Computed is nil.
 	NotFound string
 	// Data is the octets that were digested, or nil; what is shown or processed after validation must come from here.

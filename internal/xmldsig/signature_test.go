@@ -379,3 +379,11 @@ func FuzzParseSignature(f *testing.F) {
 		}
 	})
 }
+
+func TestABrokenSignatureTellsNoMoreThanAFewFaults(t *testing.T) {
+	doc, err := Read([]byte(`<a><ds:Signature xmlns:ds="`+Namespace+`">`+strings.Repeat("<b/>", 10_000)+`</ds:Signature></a>`), Limits{})
+	require.NoError(t, err)
+	signature := ParseSignature(Signatures(doc)[0])
+	require.NotEmpty(t, signature.Faults)
+	require.LessOrEqual(t, len(signature.Faults), maxFaults)
+}

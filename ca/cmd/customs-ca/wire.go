@@ -18,6 +18,7 @@ import (
 	"certsign/ca/status"
 	"certsign/internal/ades"
 	"certsign/internal/ades/format"
+	"certsign/internal/ades/format/xades"
 	"certsign/internal/ades/validate"
 	"certsign/internal/xmldsig"
 )
@@ -117,7 +118,7 @@ func (b *books) build(ctx context.Context) (*house, error) {
 		Ledger: b.ledger, Issuer: h.issuer, CAURL: b.config.CAURL, TermsVersion: portal.TermsVersion,
 		MaxCertificates: b.config.MaxCertificates, Decisions: b.config.Decision, MaxDocument: b.config.MaxDocument,
 		Codecs: codecs, Validate: validate.Validate, Policy: validate.Portal(trust), Evidence: h.status,
-		Canonical: canonical, Sealer: sealing, Log: b.log,
+		Canonical: canonical, SignedDraft: signedDraft, Sealer: sealing, Log: b.log,
 	})
 	if err != nil {
 		return nil, err
@@ -158,6 +159,11 @@ func (h *house) renewResponder(now time.Time) error {
 	h.keys.ocsp = c
 	h.log.Info("OCSP certificate renewed", "until", c.NotAfter)
 	return h.status.Delegate(c)
+}
+
+// signedDraft tells whether a signed document is the draft and one signature.
+func signedDraft(draft, signed []byte) (bool, error) {
+	return xades.SignedDraft(draft, signed, xmldsig.Limits{})
 }
 
 // canonical returns the canonical forms of an XML document; other documents have none.

@@ -72,7 +72,13 @@ type parsing struct {
 	out   ades.UnverifiedSignature
 }
 
+// maxDefects is how many breaches of one signature are told: one is enough not to believe it.
+const maxDefects = 32
+
 func (p *parsing) defect(format string, args ...any) {
+	if len(p.out.Defects) >= maxDefects {
+		return
+	}
 	p.out.Defects = append(p.out.Defects, ades.Defect{SubIndication: ades.FormatFailure, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -131,7 +137,7 @@ func (p *parsing) references(ctx context.Context) (targets []xmldsig.Node, err e
 		}
 		r.Computed, r.Data = d.Sum, d.Octets
 		r.SignedProperties = p.ownProperties(ref, d)
-		if p.coversWhole(d) {
+		if r.Whole = p.coversWhole(d); r.Whole {
 			p.out.Coverage = ades.CoversWhole
 		}
 		p.out.References = append(p.out.References, r)
