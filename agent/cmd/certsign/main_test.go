@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -40,10 +41,11 @@ func TestStories(t *testing.T) {
 			e.Setenv("LANG", "C")
 			e.Setenv("HOME", e.WorkDir)
 			e.Values["t"] = t
+			e.Defer(func() { endAgent(filepath.Join(e.WorkDir, "home", "agent.json")) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"startca": startCA, "mint": mint, "status": status, "waitfor": waitFor, "hello": hello, "edit": edit, "pick": pick, "stop": stop,
+			"startca": startCA, "mint": mint, "status": status, "waitfor": waitFor, "hello": hello, "edit": edit, "pick": pick, "quit": quit,
 		},
 	})
 }
@@ -95,12 +97,27 @@ func hello(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// stop ends the agent that `open` started, by the process id that it wrote down itself, and waits for its end.
-func stop(ts *testscript.TestScript, _ bool, _ []string) {
+// endAgent ends an agent that a story left running because it failed.
+func endAgent(state string) {
+	var r running
+	b, err := os.ReadFile(state)
+	if err != nil || json.Unmarshal(b, &r) != nil || r.PID <= 1 {
+		return
+	}
+	if p, err := os.FindProcess(r.PID); err == nil {
+		_ = p.Kill()
+	}
+}
+
+// quit ends the agent that `open` started, by the process id that it wrote down itself, and waits for its end.
+func quit(ts *testscript.TestScript, _ bool, _ []string) {
 	var r running
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("home/agent.json")), &r))
 	p, err := os.FindProcess(r.PID)
 	ts.Check(err)
+	if r.PID <= 1 {
+		ts.Fatalf("no agent of ours: process %d", r.PID)
+	}
 	ts.Check(p.Signal(os.Interrupt))
 	for range 200 {
 		if _, err := os.Stat(ts.MkAbs("home/agent.json")); err != nil {
