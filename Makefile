@@ -13,12 +13,12 @@ TIME ?= 60s
 CORPUS ?= ../shared/corpus
 
 TOOLS_DEMO := chromium=chromium openssl=openssl xmlsec1=xmlsec1 pdftotext=poppler-utils softhsm2-util=softhsm2 \
-  pkcs11-tool=opensc Xvfb=xvfb xdotool=xdotool pinentry-gtk-2=pinentry-gtk2 gcc=gcc \
+  pkcs11-tool=opensc Xvfb=xvfb xdotool=xdotool pinentry-gtk-2=pinentry-gtk2 import=imagemagick gcc=gcc \
   '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core' \
   '/usr/lib/x86_64-linux-gnu/libxmlsec1-openssl.so* /usr/lib/aarch64-linux-gnu/libxmlsec1-openssl.so*=libxmlsec1-openssl'
 TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/lib/postgresql/*/bin/postgres=postgresql' \
-  x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 wine=wine /usr/lib/x86_64-linux-gnu/wine/x86_64-windows=wine64 \
-  expect=expect pinentry-tty=pinentry-tty zenity=zenity runuser=util-linux
+  x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 pinentry-tty=pinentry-tty pinentry-curses=pinentry-curses zenity=zenity \
+  runuser=util-linux curl=curl keytool=default-jre-headless
 
 .PHONY: help build demo run test lint bench conformance fuzz soak vectors windows clean tools-demo tools-test node
 
