@@ -14,6 +14,7 @@ CORPUS ?= ../shared/corpus
 
 TOOLS_DEMO := chromium=chromium openssl=openssl xmlsec1=xmlsec1 pdftotext=poppler-utils softhsm2-util=softhsm2 \
   pkcs11-tool=opensc Xvfb=xvfb xdotool=xdotool pinentry-gtk-2=pinentry-gtk2 import=imagemagick gcc=gcc \
+  /usr/include/stdio.h=libc6-dev \
   '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core' \
   '/usr/lib/x86_64-linux-gnu/libxmlsec1-openssl.so* /usr/lib/aarch64-linux-gnu/libxmlsec1-openssl.so*=libxmlsec1-openssl'
 TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/lib/postgresql/*/bin/postgres=postgresql' \
@@ -29,7 +30,7 @@ build: ## certsign, certsign-pkcs11 and customs-ca in build/bin
 	@mkdir -p build/bin
 	CGO_ENABLED=0 go build -o build/bin/certsign ./agent/cmd/certsign
 	go build -o build/bin/certsign-pkcs11 ./agent/cmd/certsign-pkcs11
-	go build -o build/bin/customs-ca ./ca/cmd/customs-ca
+	CGO_ENABLED=0 go build -o build/bin/customs-ca ./ca/cmd/customs-ca
 
 tools-demo:
 	@mkdir -p build/bin
