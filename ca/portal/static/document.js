@@ -37,6 +37,7 @@ async function signDocument() {
     save.download = signedName(sign.dataset.name);
     setHint(text("sign.signed"));
     show(true, send, save);
+    sign.classList.replace("primary", "secondary");
     send.disabled = false;
     send.focus();
   } catch (error) {
