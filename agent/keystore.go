@@ -42,6 +42,37 @@ type Deleter interface {
 	Delete(ctx context.Context, id string, pin AskPIN) error
 }
 
+// Importer is a KeyStore that takes keys that were made elsewhere.
+type Importer interface {
+	// Import stores the key and its certificates, under a password or PIN that pin gets. A key that is there already is not
+	// stored twice: its certificates are, when they were missing. unsupported where the store takes no such key.
+	Import(ctx context.Context, bundle Bundle, pin AskPIN) (Key, error)
+}
+
+// Bundle is a private key and what belongs to it, as a .p12, .pfx or PEM file holds them.
+type Bundle struct {
+	Private crypto.Signer
+	Chain   [][]byte // DER, the key's own certificate first; may be empty
+	Label   string
+}
+
+// PINChanger is a KeyStore in which a person can change a PIN or password.
+type PINChanger interface {
+	// ChangePIN sets a token's PIN (id is a Place.ID) or the password of a key file (id is a Key.ID). It asks twice, once for
+	// what allows it and once for the new one, and costs one try. unsupported where the store knows no such way.
+	ChangePIN(ctx context.Context, id string, how PINChange, pin AskPIN) error
+}
+
+// PINChange says what allows a new PIN.
+type PINChange string
+
+// The ways to a new PIN.
+const (
+	PINRenew   PINChange = "change"  // the PIN or password that holds now
+	PINUnblock PINChange = "unblock" // the PUK (PKCS#11: the security officer's PIN); the PIN is locked or forgotten
+	PINFirst   PINChange = "first"   // the PUK, on a token that has no PIN yet
+)
+
 // Place is somewhere that a new key can be made: the folder of the keyfile store, or one token.
 type Place struct {
 	ID       string         `json:"id"`    // what GenerateRequest.Place takes; stable while the token is the same
@@ -96,22 +127,43 @@ type Key struct {
 	Chain     [][]byte         // DER, the key's own certificate first; empty before enrolment
 	Hardware  bool
 	Created   time.Time // zero when the store does not know
+	Made      Made      // how the key came to be, as far as the store knows
 }
 
+// Made is what a store states of how a key came to be. Nothing proves it: a driver says it, and the agent repeats it.
+type Made struct {
+	By               string // the token's manufacturer and model, or the provider; "" is this program
+	Local            Stated // made where it is kept (PKCS#11: CKA_LOCAL)
+	NeverExtractable Stated // could be copied out at no time (CKA_NEVER_EXTRACTABLE)
+}
+
+// Stated is yes, no, or nothing.
+type Stated string
+
+// What can be stated.
+const (
+	StatedYes Stated = "yes"
+	StatedNo  Stated = "no"
+)
+
 // Session is an open key. Sign takes a digest and spends the consent it was opened with. It is used by one goroutine at
-// a time and must be closed, which forgets the PIN.
+// a time and must be closed, which forgets the PIN. For RSA it signs PKCS#1 v1.5, and PSS (rsa.PSSOptions, the salt as long
+// as the digest) where the store offers it, else unsupported; for ECDSA the signature is ASN.1.
 type Session interface {
 	crypto.Signer
 	Close() error
 }
 
-// AskPIN gets a PIN or password from the person. A store calls it at most once per operation, and not at all when the
-// token has a PIN pad of its own. The store must Wipe the secret.
+// AskPIN gets a PIN or password from the person. A store calls it at most once per operation (ChangePIN: once for each
+// secret), and not at all when the token has a PIN pad of its own. The store must Wipe the secret.
 type AskPIN func(ctx context.Context, req PINRequest) (*Secret, error)
 
 // PINRequest says which secret is asked for and why.
 type PINRequest struct {
-	New     bool   // a password is chosen, twice, under the portal's rules
+	New     bool // a new one is chosen, and typed twice: a password under the portal's rules, or a PIN when Max is set
+	PUK     bool // the PUK is asked for, not the PIN
+	Min     int  // of a token's PIN, in characters; 0 is not known
+	Max     int
 	Label   string // which key or token
 	Where   string
 	State   PINState
@@ -131,4 +183,6 @@ const (
 	PurposeSign   Purpose = "sign"
 	PurposeStore  Purpose = "store" // to write a certificate beside its key
 	PurposeDelete Purpose = "delete"
+	PurposeImport Purpose = "import" // to read a file that somebody else wrote, or to store a key from one
+	PurposePIN    Purpose = "pin"    // to change a PIN or password
 )

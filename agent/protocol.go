@@ -106,6 +106,10 @@ type Evidence struct {
 	Store     string `json:"store"`
 	Hardware  bool   `json:"hardware"`
 	Algorithm string `json:"algorithm"`
+	By        string `json:"by,omitempty"` // the token's manufacturer and model, or the provider
+	// Local and NeverExtractable are "yes", "no", or absent where the store does not tell.
+	Local            Stated `json:"local,omitempty"`
+	NeverExtractable Stated `json:"neverExtractable,omitempty"`
 }
 
 // EnrollFinishParams hands over the portal's one-time token.
