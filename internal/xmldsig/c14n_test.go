@@ -177,7 +177,7 @@ func generate(r *rand.Rand) string {
 }
 
 func TestCanonicalFormOfOtherProjectsFilesIsThatOfXMLLint(t *testing.T) {
-	dir := corpus(t)
+	dir := testtool.Corpus(t)
 	testtool.Need(t, "xmllint")
 	compared, refused := 0, 0
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -219,7 +219,7 @@ func TestCanonicalFormOfOtherProjectsFilesIsThatOfXMLLint(t *testing.T) {
 
 // The W3C's own vectors for sets that are part of a document. Their XPath expressions are given as subtrees.
 func TestCanonicalFormOfSubsetsIsThatOfTheSpecification(t *testing.T) {
-	dir := filepath.Join(corpus(t), "c14n")
+	dir := filepath.Join(testtool.Corpus(t), "c14n")
 	named := func(d *Document, local string) []Node {
 		var out []Node
 		for e := range d.Node().Descendants() {

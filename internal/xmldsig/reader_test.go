@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"certsign/internal/problem"
+	"certsign/internal/testtool"
 )
 
 func TestWhatIsNotWellFormedIsRefusedWithItsPlace(t *testing.T) {
@@ -142,12 +143,12 @@ func TestADocumentTypeIsRefusedWhereverItStands(t *testing.T) {
 }
 
 func TestAttacksOfOtherProjectsAreRefused(t *testing.T) {
-	dir := corpus(t)
-	for _, v := range manifest(t, dir, "xml-attack") {
-		raw, err := os.ReadFile(filepath.Join(dir, v.file))
+	dir := testtool.Corpus(t)
+	for _, v := range testtool.CorpusFiles(t, dir, "xml-attack") {
+		raw, err := os.ReadFile(filepath.Join(dir, v.File))
 		require.NoError(t, err)
 		_, err = Read(raw, Limits{})
-		assert.Equal(t, problem.XMLDoctype, problem.CodeOf(err), v.file)
+		assert.Equal(t, problem.XMLDoctype, problem.CodeOf(err), v.File)
 	}
 }
 

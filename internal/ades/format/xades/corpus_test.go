@@ -22,64 +22,30 @@ import (
 	"certsign/internal/ades"
 	"certsign/internal/pkix"
 	"certsign/internal/problem"
+	"certsign/internal/testtool"
 	"certsign/internal/xmldsig"
 )
 
-// corpus returns the folder of signed files that other projects wrote, which is not part of this repository: what
-// CERTSIGN_CORPUS names, or shared/corpus beside the repository. Where neither is there, the test is skipped.
-func corpus(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("CERTSIGN_CORPUS"); dir != "" {
-		require.DirExists(t, dir, "CERTSIGN_CORPUS")
-		return dir
-	}
-	dir, err := os.Getwd()
-	require.NoError(t, err)
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		require.NotEqual(t, filepath.Dir(dir), dir, "no go.mod above the test")
-		dir = filepath.Dir(dir)
-	}
-	dir = filepath.Join(filepath.Dir(dir), "shared", "corpus")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("the corpus of other projects' signed files is neither in CERTSIGN_CORPUS nor in shared/corpus beside the repository")
-	}
-	return dir
-}
-
-type vector struct{ file, level, expected, aux string }
+type vector testtool.CorpusFile
 
 func manifest(t testing.TB, dir string, folders ...string) []vector {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(dir, "manifest.tsv"))
-	require.NoError(t, err)
-	var out []vector
-	for line := range strings.SplitSeq(string(raw), "\n") {
-		f := strings.Split(line, "\t")
-		if len(f) < 7 {
-			continue
+	var all []vector
+	for _, f := range testtool.CorpusFiles(t, dir, folders...) {
+		if strings.HasPrefix(f.File, "xmldsig/e1123c") {
+			f.Aux = "aux/4075a7-rsa-4096-cert.der=rsa-4096-cert.der" // its key, which the manifest does not name
 		}
-		for _, folder := range folders {
-			if strings.HasPrefix(f[0], folder+"/") {
-				if strings.HasPrefix(f[0], "xmldsig/e1123c") {
-					f[6] = "aux/4075a7-rsa-4096-cert.der=rsa-4096-cert.der" // its key, which the manifest does not name
-				}
-				out = append(out, vector{f[0], f[2], f[3], f[6]})
-			}
-		}
+		all = append(all, vector(f))
 	}
-	require.NotEmpty(t, out)
-	return out
+	return all
 }
 
 func (v vector) read(t testing.TB, dir string) (ades.Document, []ades.Document) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(dir, v.file))
+	raw, err := os.ReadFile(filepath.Join(dir, v.File))
 	require.NoError(t, err)
 	var detached []ades.Document
-	for pair := range strings.SplitSeq(v.aux, ";") {
+	for pair := range strings.SplitSeq(v.Aux, ";") {
 		file, name, ok := strings.Cut(pair, "=")
 		if !ok {
 			continue
@@ -88,7 +54,7 @@ func (v vector) read(t testing.TB, dir string) (ades.Document, []ades.Document) 
 		require.NoError(t, err)
 		detached = append(detached, ades.Document{Name: name, Content: bytes.NewReader(content)})
 	}
-	return ades.Document{Name: filepath.Base(v.file), Content: bytes.NewReader(raw)}, detached
+	return ades.Document{Name: filepath.Base(v.File), Content: bytes.NewReader(raw)}, detached
 }
 
 // keys returns every public key that comes with a vector: of embedded certificates, of ds:KeyValue, and of the key files.
@@ -99,7 +65,7 @@ func (v vector) keys(t testing.TB, dir string, s ades.UnverifiedSignature) (out 
 			out = append(out, c.PublicKey)
 		}
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, v.file))
+	raw, err := os.ReadFile(filepath.Join(dir, v.File))
 	require.NoError(t, err)
 	if d, err := xmldsig.Read(raw, xmldsig.Limits{}); err == nil {
 		for k := range d.Node().Named(xmldsig.Namespace, "RSAKeyValue") {
@@ -116,7 +82,7 @@ func (v vector) keys(t testing.TB, dir string, s ades.UnverifiedSignature) (out 
 			}
 		}
 	}
-	for pair := range strings.SplitSeq(v.aux, ";") {
+	for pair := range strings.SplitSeq(v.Aux, ";") {
 		file, _, _ := strings.Cut(pair, "=")
 		der, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
@@ -177,10 +143,10 @@ var external = map[string]string{
 }
 
 func TestOtherProjectsSignaturesAreIntactExactlyWhereTheyDeserveIt(t *testing.T) {
-	dir := corpus(t)
+	dir := testtool.Corpus(t)
 	taken, valueless := 0, 0
 	for _, v := range manifest(t, dir, "xades", "xmldsig", "xml-attack") {
-		t.Run(v.file, func(t *testing.T) {
+		t.Run(v.File, func(t *testing.T) {
 			d, detached := v.read(t, dir)
 			for uri, name := range external {
 				for _, other := range detached {
@@ -208,17 +174,17 @@ func TestOtherProjectsSignaturesAreIntactExactlyWhereTheyDeserveIt(t *testing.T)
 				}
 			}
 			switch {
-			case strings.HasPrefix(v.expected, "VALID-CRYPTO"):
-				if r, ok := reason(declined, v.file); ok {
+			case strings.HasPrefix(v.Expected, "VALID-CRYPTO"):
+				if r, ok := reason(declined, v.File); ok {
 					assert.False(t, whole, "declined because of %s", r)
 					return
 				}
 				assert.True(t, whole, why)
 				taken++
-			case strings.HasPrefix(v.expected, "INVALID-CERT-CHAIN"):
-			case strings.HasPrefix(v.expected, "INVALID"), strings.HasPrefix(v.expected, "NOTVALID"), strings.HasPrefix(v.expected, "INDETERMINATE"):
-				if _, ok := reason(beyond, v.file); !ok {
-					assert.False(t, whole, "expected %s", v.expected)
+			case strings.HasPrefix(v.Expected, "INVALID-CERT-CHAIN"):
+			case strings.HasPrefix(v.Expected, "INVALID"), strings.HasPrefix(v.Expected, "NOTVALID"), strings.HasPrefix(v.Expected, "INDETERMINATE"):
+				if _, ok := reason(beyond, v.File); !ok {
+					assert.False(t, whole, "expected %s", v.Expected)
 				}
 			}
 		})
