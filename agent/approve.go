@@ -16,7 +16,7 @@ const (
 	askBurst    = 5
 	firstPause  = 30 * time.Second // after a refusal, doubled with each more
 	longestBan  = 24 * time.Hour
-	maxRefusals = 1024 // origins remembered
+	maxRefusals = 1024 // owners remembered
 	settle      = 2 * time.Second
 )
 
@@ -26,8 +26,8 @@ type approval struct {
 	now     func() time.Time
 	pending chan struct{}
 	mu      sync.Mutex
-	refused map[Origin]refusal
-	moods   map[Origin]mood // only of sites on the list
+	refused map[string]refusal // by Origin.owner: a refused site does not come back under another name of its own
+	moods   map[Origin]mood    // only of sites on the list
 	tokens  float64
 	last    time.Time
 }
@@ -38,7 +38,7 @@ type refusal struct {
 }
 
 func newApproval(now func() time.Time) *approval {
-	return &approval{now: now, pending: make(chan struct{}, 1), refused: map[Origin]refusal{}, moods: map[Origin]mood{}, tokens: askBurst, last: now()}
+	return &approval{now: now, pending: make(chan struct{}, 1), refused: map[string]refusal{}, moods: map[Origin]mood{}, tokens: askBurst, last: now()}
 }
 
 // enter says whether a window may be raised for o now: origin_rejected after a refusal, busy while another origin's is
@@ -72,7 +72,7 @@ func (p *approval) enter(ctx context.Context, o Origin) (leave func(), err error
 func (p *approval) banned(o Origin) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r, ok := p.refused[o]; ok && p.now().Before(r.until) {
+	if r, ok := p.refused[o.owner()]; ok && p.now().Before(r.until) {
 		return problem.New(problem.OriginRejected, "the person refused this site a short time ago")
 	}
 	return nil
@@ -91,19 +91,20 @@ func (p *approval) take() bool {
 	return true
 }
 
-// refuse remembers the person's no.
+// refuse remembers the person's no, or that nobody answered.
 func (p *approval) refuse(o Origin) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.refused) >= maxRefusals {
 		p.forgetOldest()
 	}
-	pause := max(firstPause, min(longestBan, 2*p.refused[o].pause))
-	p.refused[o] = refusal{until: p.now().Add(pause), pause: pause}
+	owner := o.owner()
+	pause := max(firstPause, min(longestBan, 2*p.refused[owner].pause))
+	p.refused[owner] = refusal{until: p.now().Add(pause), pause: pause}
 }
 
 func (p *approval) forgetOldest() {
-	var oldest Origin
+	var oldest string
 	var at time.Time
 	for o, r := range p.refused {
 		if at.IsZero() || r.until.Before(at) {
@@ -136,7 +137,10 @@ func (a *Agent) admit(ctx context.Context, o Origin, waiting func()) (Site, erro
 		return Site{}, ctx.Err() // the page went away: that is nobody's no
 	}
 	if err != nil {
-		if problem.CodeOf(err) == problem.UserCancelled {
+		switch problem.CodeOf(err) {
+		case problem.Timeout:
+			a.approval.refuse(o)
+		case problem.UserCancelled:
 			a.approval.refuse(o)
 			err = problem.Wrap(problem.OriginRejected, err, "the person refused this site")
 		}

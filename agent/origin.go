@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/net/publicsuffix"
 
 	"certsign/internal/problem"
 )
@@ -193,6 +194,20 @@ func (o Origin) Display() string {
 		return o.serialized
 	}
 	return o.serialized + " (" + scheme + "://" + u + strings.TrimPrefix(rest, host) + ")"
+}
+
+// owner names who answers for an origin: the registrable domain (by the public suffix list), under which anybody can have as
+// many names as he likes; for an address and for names of this computer the origin itself.
+func (o Origin) owner() string {
+	_, rest, _ := strings.Cut(o.serialized, "://")
+	host, _, _ := splitHostPort(rest)
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || loopbackHost(host) {
+		return o.serialized
+	}
+	if domain, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {
+		return domain
+	}
+	return host
 }
 
 // MarshalText and UnmarshalText make an Origin a string in files; reading checks it.

@@ -75,6 +75,43 @@ func TestASiteThatWasRefusedIsNotAskedAboutAgainSoon(t *testing.T) {
 	assert.Equal(t, []string{"origin-refused origin_rejected", "origin-refused origin_rejected"}, b.events())
 }
 
+func TestARefusedSiteDoesNotComeBackUnderAnotherName(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, second string
+		asked         int
+	}{
+		"another host of the same domain":    {"https://a.pest.example", "https://b.pest.example", 1},
+		"another port":                       {"https://pest.example", "https://pest.example:8443", 1},
+		"a domain of somebody else's":        {"https://pest.com.pl", "https://other.com.pl", 2},
+		"a tenant of the same provider":      {"https://pest.github.io", "https://other.github.io", 2},
+		"another program on this computer":   {"http://localhost:3000", "http://localhost:4000", 2},
+		"another address of a local network": {"https://192.0.2.1", "https://192.0.2.2", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBureau(t)
+			for _, o := range []string{c.first, c.second} {
+				page := b.visit(o).page
+				assert.Equal(t, problem.OriginRejected, problem.CodeOf(page.Admit()))
+				page.Close()
+			}
+			assert.Len(t, b.person.questions(), c.asked)
+		})
+	}
+}
+
+func TestAnUnansweredQuestionIsNotAskedAgainAtOnce(t *testing.T) {
+	b := newBureau(t)
+	b.person.onOrigin = func(context.Context, agent.OriginQuestion) error {
+		return problem.New(problem.Timeout, "nobody answered")
+	}
+	for _, want := range []problem.Code{problem.Timeout, problem.OriginRejected} {
+		page := b.visit("https://pest.example").page
+		assert.Equal(t, want, problem.CodeOf(page.Admit()))
+		page.Close()
+	}
+	assert.Len(t, b.person.questions(), 1)
+}
+
 func TestOneUnknownSiteIsAskedAboutAtATime(t *testing.T) {
 	b := newBureau(t)
 	shown, answer := make(chan struct{}), make(chan error)
