@@ -29,13 +29,17 @@ const (
 )
 
 // Login checks a password. Wrong login and wrong password are the same login_failed, in the same time; after ten failures
-// within 15 minutes the address is rate_limited, whether it has an account or not.
-func (c *CA) Login(ctx context.Context, email, password string) (*Account, error) {
+// within 15 minutes the address is rate_limited, whether it has an account or not: except for a device that it knows, which
+// has ten failures of its own.
+func (c *CA) Login(ctx context.Context, email, password, device string) (*Account, error) {
 	email = normalEmail(email)
 	if email == "" || len(email) > 254 || len(password) > maxPassword {
 		email, password = "-", ""
 	}
 	key := "login " + email
+	if c.KnowsDevice(email, device) {
+		key = "device " + device
+	}
 	var account Account
 	var hash string
 	var failures int
@@ -78,6 +82,14 @@ func (c *CA) Login(ctx context.Context, email, password string) (*Account, error
 		return nil, problem.New(problem.LoginFailed, "")
 	}
 	return &account, nil
+}
+
+// NewDevice implements Desk.
+func (c *CA) NewDevice(email string) string { return c.codes.newDevice(normalEmail(email)) }
+
+// KnowsDevice implements Desk.
+func (c *CA) KnowsDevice(email, device string) bool {
+	return c.codes.knowsDevice(normalEmail(email), device)
 }
 
 // Account returns an account, or not_found.

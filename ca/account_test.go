@@ -17,13 +17,13 @@ func TestLoginFailsAlikeForAWrongPasswordAndAnUnknownAddress(t *testing.T) {
 	h := newHouse(t)
 	ctx := context.Background()
 	anna := h.anna()
-	got, err := h.desk.Login(ctx, " Anna@Example.TEST ", password)
+	got, err := h.desk.Login(ctx, " Anna@Example.TEST ", password, "")
 	require.NoError(t, err)
 	assert.Equal(t, anna.ID, got.ID)
 
 	timed := func(email string) (time.Duration, error) {
 		started := time.Now()
-		_, err := h.desk.Login(ctx, email, "wrong")
+		_, err := h.desk.Login(ctx, email, "wrong", "")
 		return time.Since(started), err
 	}
 	took, wrong := timed("anna@example.test")
@@ -39,14 +39,46 @@ func TestTenFailedLoginsLimitTheAddressForAWhile(t *testing.T) {
 	ctx := context.Background()
 	h.anna()
 	for range 10 {
-		_, err := h.desk.Login(ctx, "anna@example.test", "wrong")
+		_, err := h.desk.Login(ctx, "anna@example.test", "wrong", "")
 		require.Equal(t, problem.LoginFailed, problem.CodeOf(err))
 	}
-	_, err := h.desk.Login(ctx, "anna@example.test", password)
+	_, err := h.desk.Login(ctx, "anna@example.test", password, "")
 	assert.Equal(t, problem.RateLimited, problem.CodeOf(err))
 	h.pass(16 * time.Minute)
-	_, err = h.desk.Login(ctx, "anna@example.test", password)
+	_, err = h.desk.Login(ctx, "anna@example.test", password, "")
 	require.NoError(t, err)
+}
+
+func TestNobodyElseCanLockAPersonOutOfADeviceTheyUse(t *testing.T) {
+	h := newHouse(t)
+	ctx := context.Background()
+	h.anna()
+	device := h.desk.NewDevice("Anna@example.test ")
+	assert.True(t, h.desk.KnowsDevice("anna@example.test", device))
+	for name, other := range map[string]string{
+		"another address's": h.desk.NewDevice("piotr@example.test"), "none": "", "not base64": "=", "cut": device[:20],
+		"changed": "A" + device[1:], "with something behind it": device + "AAAA",
+	} {
+		if other != device {
+			assert.False(t, h.desk.KnowsDevice("anna@example.test", other), name)
+		}
+	}
+	fail := func(device string, n int) {
+		for range n {
+			_, err := h.desk.Login(ctx, "anna@example.test", "wrong", device)
+			require.Equal(t, problem.LoginFailed, problem.CodeOf(err))
+		}
+	}
+	fail("", 5)
+	fail(h.desk.NewDevice("piotr@example.test"), 5) // counts as unknown
+	_, err := h.desk.Login(ctx, "anna@example.test", password, "")
+	require.Equal(t, problem.RateLimited, problem.CodeOf(err))
+	_, err = h.desk.Login(ctx, "anna@example.test", password, device)
+	require.NoError(t, err, "Anna's own browser")
+
+	fail(device, 10)
+	_, err = h.desk.Login(ctx, "anna@example.test", password, device)
+	assert.Equal(t, problem.RateLimited, problem.CodeOf(err), "a device that was stolen guesses no more than others")
 }
 
 func TestOneTimeCodesAreForOnePurposeOneUseAndTenMinutes(t *testing.T) {

@@ -12,7 +12,12 @@ import (
 // state_forbids, reason_forbidden, not_found, forbidden, too_large.
 type Desk interface {
 	// Login checks a password. Wrong login and wrong password are the same login_failed, in the same time.
-	Login(ctx context.Context, email, password string) (*Account, error)
+	// device is the mark that NewDevice gave this browser, or "": guesses are counted apart for a browser that knew the
+	// password once, so that nobody else can lock its person out.
+	Login(ctx context.Context, email, password, device string) (*Account, error)
+	// NewDevice returns the mark for a browser that has just logged in; KnowsDevice says whether a mark is one of that address.
+	NewDevice(email string) string
+	KnowsDevice(email, device string) bool
 	Account(ctx context.Context, id int64) (*Account, error)
 	SetLanguage(ctx context.Context, accountID int64, lang string) error
 	Person(ctx context.Context, accountID int64) (*Person, error)

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
@@ -25,7 +26,8 @@ const codeSymbols = 12
 // codebook makes, seals and compares the secrets that people type: verification codes and one-time codes.
 type codebook struct {
 	aead cipher.AEAD
-	mac  []byte
+	mac  []byte // for one-time codes
+	mark []byte // for devices
 }
 
 func newCodebook(key []byte) (*codebook, error) {
@@ -45,7 +47,7 @@ func newCodebook(key []byte) (*codebook, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &codebook{aead: aead, mac: derive("one-time codes")}, nil
+	return &codebook{aead: aead, mac: derive("one-time codes"), mark: derive("devices")}, nil
 }
 
 // newVerificationCode returns a fresh code as it is printed: three groups of four symbols and a check symbol,
@@ -150,4 +152,27 @@ func (c *codebook) factorHash(accountID int64, purpose, code string) []byte {
 	h := hmac.New(sha256.New, c.mac)
 	fmt.Fprintf(h, "%d\x00%s\x00%s", accountID, purpose, code)
 	return h.Sum(nil)
+}
+
+// deviceNonce is the length of what tells devices apart, in octets.
+const deviceNonce = 16
+
+// newDevice returns a mark: a random number and a MAC over it and the address, in base64url. It proves that the password
+// was known once, and lets nobody in.
+func (c *codebook) newDevice(email string) string {
+	var nonce [deviceNonce]byte
+	_, _ = rand.Read(nonce[:]) // crypto/rand.Read never fails
+	return base64.RawURLEncoding.EncodeToString(c.deviceMark(email, nonce[:]))
+}
+
+func (c *codebook) knowsDevice(email, device string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(device)
+	return err == nil && len(b) == deviceNonce+sha256.Size && hmac.Equal(b, c.deviceMark(email, b[:deviceNonce]))
+}
+
+func (c *codebook) deviceMark(email string, nonce []byte) []byte {
+	h := hmac.New(sha256.New, c.mark)
+	h.Write(nonce)
+	h.Write([]byte(email))
+	return h.Sum(append([]byte(nil), nonce...))
 }

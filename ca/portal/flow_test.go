@@ -20,7 +20,7 @@ import (
 // faulty is a desk whose disk is on fire when somebody logs in.
 type faulty struct{ ca.Desk }
 
-func (faulty) Login(context.Context, string, string) (*ca.Account, error) {
+func (faulty) Login(context.Context, string, string, string) (*ca.Account, error) {
 	return nil, errors.New("disk on fire")
 }
 

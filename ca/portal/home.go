@@ -45,10 +45,14 @@ func (p *portal) postLogin(w http.ResponseWriter, r *http.Request) error {
 	}
 	var err error
 	var a *ca.Account
-	if !p.logins.allow(address(r)) || !p.passwords.allow(strings.ToLower(form.Email)) {
+	device, guesser := "", strings.ToLower(form.Email)
+	if c, cerr := r.Cookie(deviceCookie); cerr == nil && p.Desk.KnowsDevice(form.Email, c.Value) {
+		device, guesser = c.Value, c.Value
+	}
+	if !p.logins.allow(address(r)) || !p.passwords.allow(guesser) {
 		err = problem.New(problem.RateLimited, "too many login attempts")
 	} else {
-		a, err = p.Desk.Login(r.Context(), form.Email, password)
+		a, err = p.Desk.Login(r.Context(), form.Email, password, device)
 	}
 	switch code := problem.CodeOf(err); code {
 	case "":
@@ -63,9 +67,22 @@ func (p *portal) postLogin(w http.ResponseWriter, r *http.Request) error {
 	if err := p.begin(r.Context(), a); err != nil {
 		return err
 	}
+	if device == "" {
+		p.markDevice(w, form.Email)
+	}
 	p.follow(w, r, a)
 	http.Redirect(w, r, form.Next, http.StatusSeeOther)
 	return nil
+}
+
+// deviceCookie holds the mark of a browser in which the address logged in before. It is sent to the login page only.
+const deviceCookie = "portal_device"
+
+func (p *portal) markDevice(w http.ResponseWriter, email string) {
+	http.SetCookie(w, &http.Cookie{
+		Name: deviceCookie, Value: p.Desk.NewDevice(email), Path: "/login", MaxAge: 365 * 24 * 3600,
+		HttpOnly: true, Secure: p.Secure, SameSite: http.SameSiteLaxMode,
+	})
 }
 
 func (p *portal) postLogout(w http.ResponseWriter, r *http.Request) error {

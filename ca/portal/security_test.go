@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"certsign/internal/problem"
 )
 
 func TestAWrongPasswordAndAnUnknownAddressAreToldAlike(t *testing.T) {
@@ -151,6 +153,19 @@ func TestLoginAttemptsAreLimitedByAddressAndByAccount(t *testing.T) {
 	assert.Equal(t, http.StatusTooManyRequests, last.status)
 	assert.Equal(t, "60", last.header.Get("Retry-After"))
 	last.has(t, "problem")
+}
+
+func TestNobodyElseCanLockAPersonOutOfTheirOwnBrowser(t *testing.T) {
+	w := newWorld(t)
+	own, login := w.browser(), url.Values{"email": {w.person.Email}, "password": {password}}
+	require.Equal(t, "/my", own.post("/login", login).url.Path)
+	own.post("/logout", url.Values{})
+	for range 10 {
+		_, err := w.desk.Login(t.Context(), w.person.Email, "nie-to-haslo", "")
+		require.Equal(t, problem.LoginFailed, problem.CodeOf(err))
+	}
+	assert.Equal(t, http.StatusTooManyRequests, w.browser().post("/login", login).status)
+	assert.Equal(t, "/my", own.post("/login", login).url.Path)
 }
 
 func TestALimiterForgetsNobodyWhoIsLimited(t *testing.T) {

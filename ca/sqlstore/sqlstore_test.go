@@ -179,7 +179,7 @@ func (s *StoreSuite) TestTheLedgerWorksOverIt() {
 	require.NoError(t, err)
 	anna, err := ledger.AddAccount(ctx, ca.NewAccount{Email: "anna@example.test", Password: "Haslo-do-testow-1", Kind: ca.Extended, Role: ca.RoleUser, Language: "en", PersonID: person.ID})
 	require.NoError(t, err)
-	_, err = desk.Login(ctx, "anna@example.test", "Haslo-do-testow-1")
+	_, err = desk.Login(ctx, "anna@example.test", "Haslo-do-testow-1", "")
 	require.NoError(t, err)
 	require.NoError(t, desk.AcceptTerms(ctx, anna.ID, "1"))
 
