@@ -57,6 +57,8 @@ type Desk interface {
 	Documents(ctx context.Context, accountID int64) ([]Document, error)
 	Document(ctx context.Context, accountID int64, id string) (*Document, error)
 	AddDocument(ctx context.Context, accountID int64, name, mime string, content []byte) (*Document, error)
+	// RemoveDocument takes a draft off the desk; state_forbids once it was submitted.
+	RemoveDocument(ctx context.Context, accountID int64, id string) error
 	// Submit validates a signed document, stores it, and answers with a sealed receipt. A document that is refused is an
 	// outcome, not an error: state Refused with Problem and Detail.
 	Submit(ctx context.Context, accountID int64, id string, signed []byte) (*Document, error)

@@ -139,6 +139,7 @@ type DeskRows interface {
 	DocumentByID(id string) (Document, error)
 	DocumentsOf(accountID int64) ([]Document, error) // newest first, without Content, Signed and Receipt
 	UpdateDocument(Document) error
+	DeleteDocument(id string) error
 }
 
 // EnrolmentRow is one decision to issue.

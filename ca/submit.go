@@ -47,7 +47,13 @@ func ownDocument(tx Tx, accountID int64, id string) (Document, error) {
 	return d, notFound(err, "no such document")
 }
 
-// AddDocument puts a draft on the desk.
+// An account has at most maxDrafts drafts, and as many refused documents in refusedSpan: the octets of each are kept.
+const (
+	maxDrafts   = 50
+	refusedSpan = 24 * time.Hour
+)
+
+// AddDocument puts a draft on the desk; rate_limited when it is full.
 func (c *CA) AddDocument(ctx context.Context, accountID int64, name, mime string, content []byte) (*Document, error) {
 	if len(content) == 0 {
 		return nil, problem.New(problem.DocumentUnreadable, "the document is empty")
@@ -63,6 +69,22 @@ func (c *CA) AddDocument(ctx context.Context, accountID int64, name, mime string
 		if _, err := accountByID(tx, accountID); err != nil {
 			return err
 		}
+		all, err := tx.DocumentsOf(accountID)
+		if err != nil {
+			return err
+		}
+		drafts, refused := 0, 0
+		for _, other := range all {
+			switch {
+			case other.State == Draft:
+				drafts++
+			case other.State == Refused && d.Created.Sub(other.Created) < refusedSpan:
+				refused++
+			}
+		}
+		if drafts >= maxDrafts || refused >= maxDrafts {
+			return problem.New(problem.RateLimited, "%d documents wait and %d were refused since yesterday; %d of each are kept", drafts, refused, maxDrafts)
+		}
 		if err := tx.InsertDocument(d); err != nil {
 			return err
 		}
@@ -72,6 +94,23 @@ func (c *CA) AddDocument(ctx context.Context, accountID int64, name, mime string
 		return nil, err
 	}
 	return &d, nil
+}
+
+// RemoveDocument implements Desk.
+func (c *CA) RemoveDocument(ctx context.Context, accountID int64, id string) error {
+	return c.store.Update(ctx, func(tx Tx) error {
+		d, err := ownDocument(tx, accountID, id)
+		if err != nil {
+			return err
+		}
+		if d.State != Draft {
+			return problem.New(problem.StateForbids, "the document was submitted; it stays on record")
+		}
+		if err := tx.DeleteDocument(id); err != nil {
+			return err
+		}
+		return c.audit(tx, actorOf(accountID), "document.removed", id, "%d octets, sha256 %s", len(d.Content), sha256Hex(d.Content))
+	})
 }
 
 // displayName keeps the last part of a file name, without control characters.

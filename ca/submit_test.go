@@ -151,3 +151,49 @@ func TestSignedDocumentsAreRefusedWithTheReason(t *testing.T) {
 		assert.Equal(t, problem.TooLarge, problem.CodeOf(err))
 	})
 }
+
+func TestADraftCanBeRemovedAndWhatWasSubmittedStays(t *testing.T) {
+	h := newHouse(t)
+	ctx := context.Background()
+	anna, piotr := h.anna(), h.piotr()
+	c, key := h.obtain(anna)
+	add := func() string {
+		d, err := h.desk.AddDocument(ctx, anna.ID, "z.xml", "application/xml", []byte(declaration))
+		require.NoError(t, err)
+		return d.ID
+	}
+	draft, sent, refused := add(), add(), add()
+	_, err := h.desk.Submit(ctx, anna.ID, sent, h.signDocument(declaration, key, [][]byte{c.DER, h.issuing.Raw}))
+	require.NoError(t, err)
+	d, err := h.desk.Submit(ctx, anna.ID, refused, h.signDocument("<other/>", key, [][]byte{c.DER, h.issuing.Raw}))
+	require.NoError(t, err)
+	require.Equal(t, ca.Refused, d.State)
+
+	assert.Equal(t, problem.NotFound, problem.CodeOf(h.desk.RemoveDocument(ctx, piotr.ID, draft)), "another account's")
+	assert.Equal(t, problem.StateForbids, problem.CodeOf(h.desk.RemoveDocument(ctx, anna.ID, sent)))
+	assert.Equal(t, problem.StateForbids, problem.CodeOf(h.desk.RemoveDocument(ctx, anna.ID, refused)))
+	require.NoError(t, h.desk.RemoveDocument(ctx, anna.ID, draft))
+	assert.Equal(t, problem.NotFound, problem.CodeOf(h.desk.RemoveDocument(ctx, anna.ID, draft)))
+	left, err := h.desk.Documents(ctx, anna.ID)
+	require.NoError(t, err)
+	assert.Len(t, left, 2)
+}
+
+func TestAnAccountKeepsFiftyDraftsAtMost(t *testing.T) {
+	h := newHouse(t)
+	ctx := context.Background()
+	anna := h.anna()
+	var last string
+	for range 50 {
+		d, err := h.desk.AddDocument(ctx, anna.ID, "z.xml", "application/xml", []byte(declaration))
+		require.NoError(t, err)
+		last = d.ID
+	}
+	_, err := h.desk.AddDocument(ctx, anna.ID, "z.xml", "application/xml", []byte(declaration))
+	assert.Equal(t, problem.RateLimited, problem.CodeOf(err))
+	_, err = h.desk.AddDocument(ctx, h.piotr().ID, "z.xml", "application/xml", []byte(declaration))
+	assert.NoError(t, err, "the others have room of their own")
+	require.NoError(t, h.desk.RemoveDocument(ctx, anna.ID, last))
+	_, err = h.desk.AddDocument(ctx, anna.ID, "z.xml", "application/xml", []byte(declaration))
+	assert.NoError(t, err)
+}

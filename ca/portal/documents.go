@@ -23,6 +23,7 @@ type documentView struct {
 	Shortened bool
 	Receipt   bool
 	CanSign   bool
+	CanRemove bool
 }
 
 type documentList struct {
@@ -58,6 +59,9 @@ func (p *portal) postDocuments(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	err = asProblem(err)
+	if problem.CodeOf(err) == problem.RateLimited {
+		return p.showDocuments(w, r, http.StatusTooManyRequests, p.wrong(lang, "documents.full", "document"))
+	}
 	if code := problem.CodeOf(err); code != problem.Internal {
 		return p.showDocuments(w, r, statusOf(code), describe(lang, err).at("document"))
 	}
@@ -77,9 +81,18 @@ func (p *portal) getDocument(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *portal) showDocument(w http.ResponseWriter, r *http.Request, status int, d *ca.Document, wrong *shown) error {
-	v := documentView{Document: *d, Receipt: len(d.Receipt) > 0, CanSign: d.State != ca.Sent}
+	v := documentView{Document: *d, Receipt: len(d.Receipt) > 0, CanSign: d.State != ca.Sent, CanRemove: d.State == ca.Draft}
 	v.Preview, v.Shortened = preview(d.Content)
 	return p.show(w, r, status, "document", v, wrong)
+}
+
+func (p *portal) postDocumentRemove(w http.ResponseWriter, r *http.Request) error {
+	if err := p.Desk.RemoveDocument(r.Context(), account(r.Context()).ID, r.PathValue("id")); err != nil {
+		return err
+	}
+	p.flash(r.Context(), "document.removed")
+	http.Redirect(w, r, "/my/documents", http.StatusSeeOther)
+	return nil
 }
 
 // preview returns the beginning of a document as text. Bytes that are no UTF-8 and characters that change how text is

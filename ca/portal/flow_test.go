@@ -324,3 +324,22 @@ func TestTheSessionTellsAPageWhatItMayDo(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(b.get("/api/v1/session").body), &s))
 	assert.Equal(t, sessionAnswer{Authenticated: true, Email: w.person.Email, Language: "pl", SecondFactor: true, Terms: TermsVersion}, s)
 }
+
+func TestADraftIsTakenOffTheListByItsOwnerOnly(t *testing.T) {
+	w := newWorld(t)
+	b := w.loggedIn(w.person)
+	v := b.upload("/my/documents", "document", "a.xml", declaration(t))
+	at := v.url.Path
+	v.has(t, "remove")
+	assert.Equal(t, http.StatusNotFound, w.loggedIn(w.stranger).post(at+"/remove", url.Values{}).status)
+	v = b.post(at+"/remove", url.Values{})
+	assert.Equal(t, "/my/documents", v.url.Path)
+	assert.Equal(t, http.StatusNotFound, b.get(at).status)
+
+	for range 50 {
+		require.Equal(t, http.StatusOK, b.upload("/my/documents", "document", "a.xml", declaration(t)).status)
+	}
+	v = b.upload("/my/documents", "document", "a.xml", declaration(t))
+	assert.Equal(t, http.StatusTooManyRequests, v.status)
+	v.has(t, "document-error")
+}

@@ -53,6 +53,7 @@ func (p *portal) pages() []route {
 		{"GET /my/documents/{id}/content", p.person(p.getDocumentContent)},
 		{"GET /my/documents/{id}/signed", p.person(p.getDocumentSigned)},
 		{"POST /my/documents/{id}/signed", p.person(p.postDocumentSigned)},
+		{"POST /my/documents/{id}/remove", p.person(p.postDocumentRemove)},
 		{"GET /my/documents/{id}/receipt", p.person(p.getDocumentReceipt)},
 
 		{"GET /helpdesk", p.clerk(p.getHelpDesk)},

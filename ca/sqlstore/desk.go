@@ -190,6 +190,11 @@ func (x *tx) DocumentsOf(accountID int64) ([]ca.Document, error) {
 	return list(x, scanDocument, `SELECT `+documentColumns+` FROM documents WHERE account_id = $1 ORDER BY created_at DESC, id`, accountID)
 }
 
+// DeleteDocument implements ca.DeskRows.
+func (x *tx) DeleteDocument(id string) error {
+	return x.execOne(`DELETE FROM documents WHERE id = $1`, id)
+}
+
 // UpdateDocument implements ca.DeskRows.
 func (x *tx) UpdateDocument(d ca.Document) error {
 	report, err := encodeReport(d)
