@@ -30,6 +30,22 @@ func CheckDigest(digest []byte, opts crypto.SignerOpts) (crypto.Hash, error) {
 	return hash, nil
 }
 
+// CheckPSS is CheckDigest for a store that offers RSA-PSS: for an RSA key, and with a salt as long as the digest, which is
+// the only one that signature formats use (RFC 4055, 3.1; RFC 6931, 2.3.10).
+func CheckPSS(public crypto.PublicKey, digest []byte, opts *rsa.PSSOptions) (crypto.Hash, error) {
+	if _, ok := public.(*rsa.PublicKey); !ok {
+		return 0, problem.New(problem.Unsupported, "RSA-PSS with a key of type %T", public)
+	}
+	hash, err := CheckDigest(digest, opts.Hash)
+	if err != nil {
+		return 0, err
+	}
+	if opts.SaltLength != rsa.PSSSaltLengthEqualsHash && opts.SaltLength != hash.Size() {
+		return 0, problem.New(problem.Unsupported, "RSA-PSS with a salt of length %d", opts.SaltLength)
+	}
+	return hash, nil
+}
+
 // AlgorithmOf returns the name of a public key's algorithm, or "" when it is none of ours.
 func AlgorithmOf(public crypto.PublicKey) KeyAlgorithm {
 	switch public := public.(type) {

@@ -76,6 +76,7 @@ const (
 	LogCertificate     Event = "certificate"
 	LogCeremonyCleaned Event = "ceremony-cleaned"
 	LogDeleted         Event = "deleted"
+	LogPINChanged      Event = "pin-changed" // or a key file's password; the method says how
 )
 
 // Journal is an append-only file of JSON lines, each with the hash of the line before it: a line that is changed, removed

@@ -30,3 +30,23 @@ func (a *Agent) DeleteLocal(ctx context.Context, key Key) error {
 	}
 	return errors.Join(err, a.record(log))
 }
+
+// ChangePIN changes the PIN of a token (id is a Place.ID) or the password of a key file (id is a Key.ID) for the person's
+// own shell.
+func (a *Agent) ChangePIN(ctx context.Context, store, id string, how PINChange) error {
+	s, err := a.store(store)
+	if err != nil {
+		return err
+	}
+	p, ok := s.(PINChanger)
+	if !ok {
+		return problem.New(problem.Unsupported, "the store %q changes no PIN or password", store)
+	}
+	what := askFor{purpose: PurposePIN, queue: true, change: true}
+	err = a.withPIN(ctx, caller{origin: LocalOrigin}, what, func(ask AskPIN) error { return p.ChangePIN(ctx, id, how, ask) })
+	log := Entry{Event: LogPINChanged, Origin: LocalOrigin.String(), Method: string(how), Store: store, Key: id}
+	if err != nil {
+		log.Event, log.Code = LogRefused, string(problem.CodeOf(err))
+	}
+	return errors.Join(err, a.record(log))
+}

@@ -18,21 +18,25 @@ type askFor struct {
 	document string
 	keep     string // a ceremony that may keep the secret for its own end
 	queue    bool   // nobody's turn is held yet: the prompt waits for its own
+	change   bool   // the store asks for two secrets: the one that allows it, and the new one
 }
 
-// withPIN runs op, which calls a store once and may ask for a PIN once. After a wrong PIN it runs op again only when the
-// person submits another one: at most three prompts, and none for the try that would lock the token.
+// withPIN runs op, which calls a store once and may ask for a PIN once, or, to change it, once for each. After a wrong PIN
+// it runs op again only when the person submits another one: at most three prompts, and none for the try that would lock
+// the token.
 func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskPIN) error) error {
-	wrong := false
 	var before error // what the store said of the last one
 	for try := 1; ; try++ {
-		asked, last := false, false
+		asked, last := map[bool]bool{}, false
 		ask := func(ctx context.Context, req PINRequest) (*Secret, error) {
-			if asked {
+			second := what.change && req.New
+			if asked[second] {
 				return nil, problem.New(problem.PINIncorrect, "the store asked twice in one operation")
 			}
-			asked = true
-			if wrong && req.State == PINFinal {
+			asked[second] = true
+			// Of two secrets, one was wrong: the other one's prompt does not say so.
+			wrong := before != nil && (!what.change || second == (problem.CodeOf(before) != problem.PINIncorrect))
+			if wrong && !second && req.State == PINFinal {
 				last = true
 				return nil, problem.New(problem.PINIncorrect, "one try is left, and it is not used without a new start")
 			}
@@ -64,7 +68,7 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 		}
 		err := op(ask)
 		code := problem.CodeOf(err)
-		if !asked || code != problem.PINIncorrect && code != problem.PasswordWeak {
+		if len(asked) == 0 || !askAgain[code] {
 			return err
 		}
 		if last && before != nil && code == problem.CodeOf(before) {
@@ -75,8 +79,44 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 		if try == maxPINPrompts || last || ctx.Err() != nil {
 			return err
 		}
-		wrong = true
 	}
+}
+
+// askAgain are the problems that another secret can solve.
+var askAgain = map[problem.Code]bool{problem.PINIncorrect: true, problem.PasswordWeak: true, problem.PINUnsuitable: true}
+
+// Refusal says why nobody is asked: no secret could be right. It is nil for a new one.
+func (r PINRequest) Refusal() error {
+	switch {
+	case r.New:
+		return nil
+	case r.State == PINLocked && r.PUK:
+		return problem.New(problem.PUKLocked, "the token says so")
+	case r.State == PINLocked:
+		return problem.New(problem.PINLocked, "the token says so")
+	case r.State == PINUnset:
+		return problem.New(problem.PINNotSet, "the token has no PIN yet")
+	}
+	return nil
+}
+
+// Unfit is the problem of a new PIN or password that breaks the rules.
+func (r PINRequest) Unfit() error {
+	if r.Max > 0 {
+		return problem.New(problem.PINUnsuitable, "it has %d to %d characters", r.Min, r.Max)
+	}
+	return problem.New(problem.PasswordWeak, "it breaks the rules")
+}
+
+// PINFits says whether pin could be the new PIN of a token: long enough and not too long (0 is not known), and of printable
+// ASCII only, which drivers and keyboards agree on.
+func PINFits(pin []byte, shortest, longest int) bool {
+	for _, c := range pin {
+		if c < 0x20 || c > 0x7E {
+			return false
+		}
+	}
+	return len(pin) > 0 && len(pin) >= shortest && (longest == 0 || len(pin) <= longest)
 }
 
 // secrets keeps a ceremony's PIN between its two legs, so that the certificate can be stored without asking again. It

@@ -52,6 +52,11 @@ export type Code =
   | 'internal_error'
   | 'address_refused'
   | 'evidence_unreachable'
+  | 'key_generation_forbidden'
+  | 'token_unrecognized'
+  | 'driver_mismatch'
+  | 'pin_unsuitable'
+  | 'puk_locked'
   | 'login_failed'
   | 'second_factor_required'
   | 'second_factor_failed'
@@ -123,6 +128,11 @@ export const codes: ReadonlySet<Code> = new Set<Code>([
   'internal_error',
   'address_refused',
   'evidence_unreachable',
+  'key_generation_forbidden',
+  'token_unrecognized',
+  'driver_mismatch',
+  'pin_unsuitable',
+  'puk_locked',
   'login_failed',
   'second_factor_required',
   'second_factor_failed',
@@ -163,6 +173,7 @@ export const retryable: ReadonlySet<Code> = new Set<Code>([
   'password_weak',
   'ca_unreachable',
   'evidence_unreachable',
+  'pin_unsuitable',
   'login_failed',
   'second_factor_required',
   'second_factor_failed',

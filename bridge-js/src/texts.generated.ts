@@ -451,24 +451,24 @@ export const texts: Record<Code, { en: Text; pl: Text }> = {
     en: {
       message: 'The PIN of the card or token is locked.',
       reason: 'It was entered wrongly too many times.',
-      remedy: 'Unlock it with the PUK or the administrator\'s PIN, using the program that came with the card. CertSign cannot do it.',
+      remedy: 'Unlock it with the PUK, the card administrator\'s PIN: certsign pin unblock, or the program that came with the card.',
     },
     pl: {
       message: 'PIN karty lub tokena jest zablokowany.',
       reason: 'Zbyt wiele razy podano błędny PIN.',
-      remedy: 'Odblokuj go kodem PUK lub PIN-em administratora w programie dostarczonym z kartą. Program CertSign nie może tego zrobić.',
+      remedy: 'Odblokuj go kodem PUK (PIN-em administratora karty) poleceniem certsign pin unblock albo w programie dostarczonym z kartą.',
     },
   },
   pin_not_set: {
     en: {
-      message: 'The card or token has no PIN yet.',
-      reason: 'It is new and was not prepared for use.',
-      remedy: 'Set the PIN with the program that came with the card.',
+      message: 'The card or token has no PIN of yours yet.',
+      reason: 'It is new and has no PIN, or a first PIN that must be changed before use.',
+      remedy: 'Set the PIN with certsign pin first, change a first PIN with certsign pin change, or use the program that came with the card.',
     },
     pl: {
-      message: 'Karta lub token nie ma jeszcze ustawionego kodu PIN.',
-      reason: 'Karta lub token są nowe i nie zostały przygotowane do użycia.',
-      remedy: 'Ustaw PIN w programie dostarczonym z kartą.',
+      message: 'Karta lub token nie ma jeszcze Twojego kodu PIN.',
+      reason: 'Karta lub token są nowe i nie mają kodu PIN albo mają PIN startowy, który trzeba zmienić przed użyciem.',
+      remedy: 'Ustaw PIN poleceniem certsign pin first, PIN startowy zmień poleceniem certsign pin change albo użyj programu dostarczonego z kartą.',
     },
   },
   password_weak: {
@@ -601,6 +601,66 @@ export const texts: Record<Code, { en: Text; pl: Text }> = {
       message: 'Nie udało się pobrać danych dotyczących certyfikatu lub podpisu.',
       reason: 'Serwer, który udostępnia certyfikat lub informacje o jego unieważnieniu, nie odpowiada.',
       remedy: 'Sprawdź połączenie z siecią i spróbuj ponownie później.',
+    },
+  },
+  key_generation_forbidden: {
+    en: {
+      message: 'New keys cannot be made on this card or token.',
+      reason: 'Its issuer allows only the keys that are on it already, as on qualified signature cards, or it is write-protected, or its driver can only use keys.',
+      remedy: 'Choose another card or token, or a key file. The certificates that are on the card can still be used for signing.',
+    },
+    pl: {
+      message: 'Na tej karcie lub na tym tokenie nie można tworzyć nowych kluczy.',
+      reason: 'Wydawca dopuszcza tylko klucze, które już się tam znajdują (tak jest na kartach do podpisu kwalifikowanego), zapis jest zablokowany albo sterownik pozwala jedynie używać kluczy.',
+      remedy: 'Wybierz inną kartę, inny token lub plik z kluczem. Certyfikatów, które są na karcie, nadal można używać do podpisywania.',
+    },
+  },
+  token_unrecognized: {
+    en: {
+      message: 'The card in the reader was not recognised.',
+      reason: 'The installed driver does not know this kind of card, the card is not a signature card, is damaged, or is inserted the wrong way round.',
+      remedy: 'Check that the right card is in the right reader and install the driver of the card\'s issuer.',
+    },
+    pl: {
+      message: 'Nie rozpoznano karty w czytniku.',
+      reason: 'Zainstalowany sterownik nie zna kart tego rodzaju albo nie jest to karta do podpisu, jest uszkodzona lub włożono ją odwrotnie.',
+      remedy: 'Sprawdź, czy właściwa karta jest we właściwym czytniku, i zainstaluj sterownik od wydawcy karty.',
+    },
+  },
+  driver_mismatch: {
+    en: {
+      message: 'The driver of the card or token is for another kind of program.',
+      reason: 'It is a 32-bit driver and CertSign is a 64-bit program, or it was made for another kind of processor.',
+      remedy: 'Install the 64-bit version of the driver, or the complete CertSign package, which holds the 32-bit program certsign-pkcs11-32 for such drivers on Windows.',
+    },
+    pl: {
+      message: 'Sterownik karty lub tokena jest przeznaczony dla programów innego rodzaju.',
+      reason: 'Sterownik jest 32-bitowy, a CertSign to program 64-bitowy, albo sterownik przygotowano dla procesora innego typu.',
+      remedy: 'Zainstaluj 64-bitową wersję sterownika albo pełny pakiet CertSign, który w systemie Windows zawiera 32-bitowy program certsign-pkcs11-32 dla takich sterowników.',
+    },
+  },
+  pin_unsuitable: {
+    en: {
+      message: 'The card or token does not accept this as a new PIN.',
+      reason: 'It is shorter or longer than the card allows, holds characters that it does not know, or is too simple for it.',
+      remedy: 'Choose another PIN of the length that is shown, of letters without accents and digits. Many cards accept digits only.',
+    },
+    pl: {
+      message: 'Karta lub token nie przyjmuje takiego nowego kodu PIN.',
+      reason: 'PIN jest krótszy lub dłuższy, niż pozwala karta, zawiera znaki, których ona nie obsługuje, albo jest zbyt prosty.',
+      remedy: 'Wybierz inny PIN o podanej długości, złożony z cyfr i liter bez polskich znaków. Wiele kart przyjmuje tylko cyfry.',
+    },
+  },
+  puk_locked: {
+    en: {
+      message: 'The PUK of the card or token is locked.',
+      reason: 'It was entered wrongly too many times.',
+      remedy: 'CertSign cannot unlock it. Ask the issuer of the card; in most cases the card must be replaced and a new certificate generated.',
+    },
+    pl: {
+      message: 'Kod PUK karty lub tokena jest zablokowany.',
+      reason: 'Zbyt wiele razy podano błędny kod PUK.',
+      remedy: 'Program CertSign nie może go odblokować. Zwróć się do wydawcy karty; zwykle kartę trzeba wymienić i wygenerować nowy certyfikat.',
     },
   },
   login_failed: {

@@ -60,6 +60,12 @@ const (
 	Internal            Code = "internal_error"
 	AddressRefused      Code = "address_refused"      // an address that is neither configured nor public
 	EvidenceUnreachable Code = "evidence_unreachable" // a CRL, an OCSP response or an issuer cannot be fetched
+
+	KeyGenerationForbidden Code = "key_generation_forbidden" // the token makes no keys for a user
+	TokenUnrecognized      Code = "token_unrecognized"       // something is in the reader that the driver does not know
+	DriverMismatch         Code = "driver_mismatch"          // a driver for another kind of processor, mostly a 32-bit one
+	PINUnsuitable          Code = "pin_unsuitable"           // the token does not take it as a new PIN
+	PUKLocked              Code = "puk_locked"
 )
 
 // CA: the customs CA and its portal.

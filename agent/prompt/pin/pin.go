@@ -92,14 +92,11 @@ const (
 	maxWeak  = 10
 )
 
-// AskPIN implements agent.PINPrompter. A PIN is asked for once; a new password until it meets the rules and was typed
-// twice the same.
+// AskPIN implements agent.PINPrompter. A PIN is asked for once; a new one, or a new password, until it
+// meets the rules and was typed twice the same.
 func (p *Prompter) AskPIN(ctx context.Context, req agent.PINRequest) (*agent.Secret, error) {
-	switch {
-	case req.State == agent.PINLocked:
-		return nil, problem.New(problem.PINLocked, "the PIN is locked")
-	case req.State == agent.PINUnset && !req.New:
-		return nil, problem.New(problem.PINNotSet, "the PIN is not set")
+	if err := req.Refusal(); err != nil {
+		return nil, err
 	}
 	d, err := p.choose()
 	if err != nil {
@@ -115,7 +112,7 @@ func (p *Prompter) AskPIN(ctx context.Context, req agent.PINRequest) (*agent.Sec
 	defer cancel()
 	q := p.question(req)
 	if req.New {
-		return p.choosePassword(ctx, d, q)
+		return p.chooseNew(ctx, d, req, q)
 	}
 	for range maxEmpty {
 		s, _, err := d.ask(ctx, q)
@@ -132,24 +129,19 @@ func (p *Prompter) AskPIN(ctx context.Context, req agent.PINRequest) (*agent.Sec
 
 func (p *Prompter) question(req agent.PINRequest) question {
 	l := p.lang
-	q := question{title: l.PINTitle(req), subject: l.PINSubject(req), advice: l.PINAdvice(req), prompt: l.Text("pin.prompt"),
+	q := question{title: l.PINTitle(req), subject: l.PINSubject(req), advice: l.PINAdvice(req), wrong: l.PINIncorrect(req),
 		ok: l.Text("button.ok"), cancel: l.Text("button.cancel")}
-	if req.Incorrect {
-		q.wrong = l.Text("pin.incorrect")
-	}
-	if req.New {
-		q.prompt, q.repeat, q.differ = l.Text("pin.prompt.new"), l.Text("pin.prompt.repeat"), l.Text("pin.new.differ")
-	}
+	q.prompt, q.repeat, q.differ = l.PINPrompts(req)
 	return q
 }
 
-func (p *Prompter) choosePassword(ctx context.Context, d dialog, q question) (*agent.Secret, error) {
+func (p *Prompter) chooseNew(ctx context.Context, d dialog, req agent.PINRequest, q question) (*agent.Secret, error) {
 	for range maxWeak {
 		s, repeated, err := d.ask(ctx, q)
 		if err != nil {
 			return nil, ended(ctx, err)
 		}
-		if q.wrong = p.lang.PasswordMissing(s.Bytes()); q.wrong != "" {
+		if q.wrong = p.lang.PINUnfit(req, s.Bytes()); q.wrong != "" {
 			s.Wipe()
 			continue
 		}
@@ -171,7 +163,7 @@ func (p *Prompter) choosePassword(ctx context.Context, d dialog, q question) (*a
 		s.Wipe()
 		q.wrong = q.differ
 	}
-	return nil, problem.New(problem.PasswordWeak, "no password met the rules")
+	return nil, req.Unfit()
 }
 
 // ended returns why the context ended when it did, and else err.

@@ -226,6 +226,19 @@ func TestWhatGoesWrongHasItsCode(t *testing.T) {
 		assert.Equal(t, problem.PINNotSet, problem.CodeOf(err))
 		assert.Empty(t, log())
 	})
+	t.Run("a locked PUK is not asked for", func(t *testing.T) {
+		p, log := scripted(t, "pl")
+		_, err := p.AskPIN(context.Background(), agent.PINRequest{PUK: true, State: agent.PINLocked})
+		assert.Equal(t, problem.PUKLocked, problem.CodeOf(err))
+		assert.Empty(t, log())
+	})
+	t.Run("a new PIN that no token takes", func(t *testing.T) {
+		p, log := scripted(t, "en", strings.Split(strings.Repeat("D 123\nOK\n|", maxWeak), "|")...)
+		_, err := p.AskPIN(context.Background(), agent.PINRequest{New: true, Min: 4, Max: 8, State: agent.PINUnset})
+		assert.Equal(t, problem.PINUnsuitable, problem.CodeOf(err))
+		assert.Contains(t, log(), "SETPROMPT New PIN:")
+		assert.Contains(t, log(), "SETERROR From 4 to 8 characters.")
+	})
 	t.Run("an empty PIN costs no try", func(t *testing.T) {
 		p, _ := scripted(t, "pl", "OK\n", "OK\n", "OK\n", "OK\n", "OK\n")
 		_, err := p.AskPIN(context.Background(), signRequest())

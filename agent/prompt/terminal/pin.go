@@ -5,32 +5,28 @@ import (
 	"crypto/subtle"
 
 	"certsign/agent"
-	"certsign/internal/problem"
 )
 
-// AskPIN implements agent.PINPrompter: a PIN is asked for once, a new password until it meets the rules and was typed
-// twice the same.
+// AskPIN implements agent.PINPrompter: a PIN is asked for once; a new one, or a new password, until it meets the rules and
+// was typed twice the same.
 func (t *Terminal) AskPIN(ctx context.Context, req agent.PINRequest) (*agent.Secret, error) {
-	switch {
-	case req.State == agent.PINLocked:
-		return nil, problem.New(problem.PINLocked, "the PIN is locked")
-	case req.State == agent.PINUnset && !req.New:
-		return nil, problem.New(problem.PINNotSet, "the PIN is not set")
+	if err := req.Refusal(); err != nil {
+		return nil, err
 	}
 	var secret *agent.Secret
 	err := t.session(ctx, func(s *screen) (err error) {
 		s.heading(s.lang.PINTitle(req))
 		s.say(s.lang.PINSubject(req)...)
 		s.say(s.lang.PINAdvice(req)...)
-		if req.Incorrect {
-			s.say(s.lang.Text("pin.incorrect"))
+		if wrong := s.lang.PINIncorrect(req); wrong != "" {
+			s.say(wrong)
 		}
 		s.say(s.lang.Text("terminal.secret"))
 		s.settle()
 		if req.New {
-			secret, err = s.newPassword()
+			secret, err = s.newSecret(req)
 		} else {
-			secret, err = s.pin()
+			secret, err = s.pin(req)
 		}
 		return err
 	})
@@ -42,9 +38,10 @@ func (t *Terminal) AskPIN(ctx context.Context, req agent.PINRequest) (*agent.Sec
 }
 
 // pin reads a PIN. An empty one is not passed on: it would cost the token a try.
-func (s *screen) pin() (*agent.Secret, error) {
+func (s *screen) pin(req agent.PINRequest) (*agent.Secret, error) {
+	prompt, _, _ := s.lang.PINPrompts(req)
 	for range maxTries {
-		typed, err := s.line(s.lang.Text("pin.prompt")+" ", hidden)
+		typed, err := s.line(prompt+" ", hidden)
 		if err != nil {
 			return nil, err
 		}
@@ -56,18 +53,19 @@ func (s *screen) pin() (*agent.Secret, error) {
 	return nil, errCancelled
 }
 
-func (s *screen) newPassword() (*agent.Secret, error) {
+func (s *screen) newSecret(req agent.PINRequest) (*agent.Secret, error) {
+	prompt, repeat, differ := s.lang.PINPrompts(req)
 	for range 2 * maxTries {
-		first, err := s.line(s.lang.Text("pin.prompt.new")+" ", hidden)
+		first, err := s.line(prompt+" ", hidden)
 		if err != nil {
 			return nil, err
 		}
-		if wrong := s.lang.PasswordMissing(first); wrong != "" {
+		if wrong := s.lang.PINUnfit(req, first); wrong != "" {
 			clear(first)
 			s.say(wrong)
 			continue
 		}
-		second, err := s.line(s.lang.Text("pin.prompt.repeat")+" ", hidden)
+		second, err := s.line(repeat+" ", hidden)
 		if err != nil {
 			clear(first)
 			return nil, err
@@ -78,7 +76,7 @@ func (s *screen) newPassword() (*agent.Secret, error) {
 			return agent.NewSecret(first), nil
 		}
 		clear(first)
-		s.say(s.lang.Text("pin.new.differ"))
+		s.say(differ)
 	}
-	return nil, problem.New(problem.PasswordWeak, "no password met the rules")
+	return nil, req.Unfit()
 }

@@ -287,6 +287,49 @@ func TestANewPasswordIsTypedTwice(t *testing.T) {
 	assert.NotContains(t, k.all(), "gęślą")
 }
 
+func TestANewPINOfATokenIsTypedTwiceAfterThePUK(t *testing.T) {
+	terminal, k := open(t, "pl")
+	ask := func(req agent.PINRequest) (func() string, <-chan error) {
+		var secret *agent.Secret
+		result := background(func() (err error) {
+			secret, err = terminal.AskPIN(context.Background(), req)
+			return err
+		})
+		return func() string { return string(secret.Bytes()) }, result
+	}
+	got, result := ask(agent.PINRequest{PUK: true, State: agent.PINFinal, Incorrect: true, Purpose: agent.PurposePIN})
+	k.until("PUK (PIN administratora karty): ", "87654321\r")
+	require.NoError(t, <-result)
+	assert.Equal(t, "87654321", got())
+	for _, says := range []string{"Ustawienie nowego kodu PIN lub hasła", "Błędny PUK zablokuje kartę lub token na stałe", "Nieprawidłowy PUK"} {
+		assert.Contains(t, k.all(), says)
+	}
+
+	got, result = ask(agent.PINRequest{New: true, State: agent.PINLocked, Min: 4, Max: 8, Purpose: agent.PurposePIN})
+	k.until("Nowy PIN: ", "123\r")
+	k.until("od 4 do 8", "zażółć\r")
+	k.until("Nowy PIN: ", "123456789\r")
+	k.until("Nowy PIN: ", "1357\r")
+	k.until("Powtórz nowy PIN: ", "1358\r")
+	k.until("Kody PIN są różne.", "1357\r")
+	k.until("Powtórz nowy PIN: ", "1357\r")
+	require.NoError(t, <-result)
+	assert.Equal(t, "1357", got())
+	assert.NotContains(t, k.all(), "1357")
+
+	for _, refused := range []struct {
+		req  agent.PINRequest
+		code problem.Code
+	}{
+		{agent.PINRequest{State: agent.PINLocked}, problem.PINLocked},
+		{agent.PINRequest{State: agent.PINLocked, PUK: true}, problem.PUKLocked},
+		{agent.PINRequest{State: agent.PINUnset}, problem.PINNotSet},
+	} {
+		_, err := terminal.AskPIN(context.Background(), refused.req)
+		assert.Equal(t, refused.code, problem.CodeOf(err), "nobody is asked when no answer could be right")
+	}
+}
+
 func TestAQuestionOnATerminalEndsWithItsContext(t *testing.T) {
 	terminal, k := open(t, "pl")
 	ctx, cancel := context.WithCancel(context.Background())

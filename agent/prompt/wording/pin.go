@@ -9,8 +9,12 @@ import (
 // PINTitle is the title of the dialog that asks for a PIN or password. It holds nobody else's words.
 func (l Language) PINTitle(req agent.PINRequest) string {
 	switch {
+	case newPIN(req):
+		return l.Text("pin.title.pin")
 	case req.New:
 		return l.Text("pin.title.new")
+	case req.PUK:
+		return l.Text("pin.title.puk")
 	case req.State == agent.PINLow:
 		return l.Text("pin.title.low")
 	case req.State == agent.PINFinal:
@@ -20,10 +24,13 @@ func (l Language) PINTitle(req agent.PINRequest) string {
 	}
 }
 
+// newPIN says whether a token's PIN is chosen, and not the password of a key file.
+func newPIN(req agent.PINRequest) bool { return req.New && req.Max > 0 }
+
 // PINPurpose says what the secret is for.
 func (l Language) PINPurpose(p agent.Purpose) string {
 	switch p {
-	case agent.PurposeEnroll, agent.PurposeSign, agent.PurposeStore, agent.PurposeDelete:
+	case agent.PurposeEnroll, agent.PurposeSign, agent.PurposeStore, agent.PurposeDelete, agent.PurposeImport, agent.PurposePIN:
 		return l.Text("pin.purpose." + string(p))
 	default:
 		return l.Text("pin.purpose")
@@ -53,14 +60,20 @@ func (l Language) PINSubject(req agent.PINRequest) []string {
 	return lines
 }
 
-// PINAdvice says what to know before typing: the rules for a new password and that nobody can recover it, or how many
-// tries the token allows.
+// PINAdvice says what to know before typing: the rules for a new PIN or password and that nobody can recover it, or how
+// many tries the token allows.
 func (l Language) PINAdvice(req agent.PINRequest) []string {
 	switch {
+	case newPIN(req):
+		return []string{l.Text("pin.pin"), l.Text("pin.pin.length", req.Min, req.Max)}
 	case req.New:
 		return []string{l.Text("pin.new"), l.Text("pin.new.rules"), l.Text("pin.new.lost")}
+	case req.State == agent.PINLow && req.PUK:
+		return []string{l.Text("pin.low.puk")}
 	case req.State == agent.PINLow:
 		return []string{l.Text("pin.low")}
+	case req.State == agent.PINFinal && req.PUK:
+		return []string{l.Text("pin.final.puk")}
 	case req.State == agent.PINFinal:
 		return []string{l.Text("pin.final")}
 	default:
@@ -68,8 +81,46 @@ func (l Language) PINAdvice(req agent.PINRequest) []string {
 	}
 }
 
-// PasswordMissing says what a new password lacks under the portal's rules, or "" when it is good.
-func (l Language) PasswordMissing(password []byte) string {
+// PINPrompts are what stands before the field, what stands before it the second time (for a new PIN or password only),
+// and what is said when the two differ.
+func (l Language) PINPrompts(req agent.PINRequest) (first, again, differ string) {
+	switch {
+	case newPIN(req):
+		return l.Text("pin.prompt.pin"), l.Text("pin.prompt.again"), l.Text("pin.pin.differ")
+	case req.New:
+		return l.Text("pin.prompt.new"), l.Text("pin.prompt.repeat"), l.Text("pin.new.differ")
+	case req.PUK:
+		return l.Text("pin.prompt.puk"), "", ""
+	}
+	return l.Text("pin.prompt"), "", ""
+}
+
+// PINIncorrect says that the last one was wrong, or "" when none was.
+func (l Language) PINIncorrect(req agent.PINRequest) string {
+	switch {
+	case !req.Incorrect:
+		return ""
+	case newPIN(req):
+		return l.Text("pin.incorrect.pin")
+	case req.PUK:
+		return l.Text("pin.incorrect.puk")
+	}
+	return l.Text("pin.incorrect")
+}
+
+// PINUnfit says why what was typed cannot be the new PIN or password that is asked for, or "" when it can.
+func (l Language) PINUnfit(req agent.PINRequest, typed []byte) string {
+	if !newPIN(req) {
+		return l.passwordMissing(typed)
+	}
+	if !agent.PINFits(typed, req.Min, req.Max) {
+		return l.Text("pin.pin.length", req.Min, req.Max)
+	}
+	return ""
+}
+
+// passwordMissing says what a new password lacks under the portal's rules, or "" when it is good.
+func (l Language) passwordMissing(password []byte) string {
 	missing := agent.MissingPasswordRules(password)
 	if len(missing) == 0 {
 		return ""

@@ -1,5 +1,3 @@
-//go:build windows || darwin
-
 package pin
 
 import (
@@ -12,7 +10,7 @@ import (
 	"certsign/internal/problem"
 )
 
-// system shows questions in the system's own dialog: a window of this process on Windows, osascript, told by its input, on macOS.
+// system shows questions in the system's own dialog: osascript, which is told by its input.
 type system struct{}
 
 func native(Config, bool) (dialog, error) { return system{}, nil }
