@@ -1,10 +1,10 @@
 // Package pin asks for PINs and passwords in a dialog of the computer's own, which no page and no browser takes part in:
-// a pinentry program (Assuan protocol, as GnuPG's "Pinentry" manual 1.2 describes it), else zenity on Linux, and the
-// system's own dialog on Windows and macOS.
+// a pinentry program (Assuan protocol, as GnuPG's "Pinentry" manual 1.2 describes it), else zenity on Linux, a dialog of
+// Windows' own controls, and osascript on macOS.
 //
 // It keeps secrets in octet slices that it wipes, and hands them to nobody but the caller; they are never in an argument,
-// a log or an error. The system dialogs of Windows and macOS answer with a Go string, which cannot be wiped. The programs are the person's own and
-// are believed.
+// a log or an error. macOS answers with a Go string, which cannot be wiped, and Windows may keep copies of what was typed
+// into its field. The programs are the person's own and are believed.
 package pin
 
 import (
