@@ -39,6 +39,9 @@ type rig interface {
 	Remove(t *testing.T)
 }
 
+// offering is a rig that says whether its store signs with RSA-PSS.
+type offering interface{ OffersPSS() bool }
+
 // bench gives each test a fresh store to work on.
 type bench struct {
 	suite.Suite
@@ -296,8 +299,8 @@ func (s *storeSuite) TestWhatCannotBeSignedSpendsNothing() {
 	defer func() { s.NoError(session.Close()) }()
 	digest := digestOf(crypto.SHA256, "x")
 	for name, try := range map[string]func() error{
-		"PSS": func() error {
-			_, err := session.Sign(rand.Reader, digest, &rsa.PSSOptions{Hash: crypto.SHA256})
+		"PSS with a salt of another length": func() error {
+			_, err := session.Sign(rand.Reader, digest, &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: 20})
 			return err
 		},
 		"SHA-1":                      func() error { _, err := session.Sign(rand.Reader, digest[:20], crypto.SHA1); return err },
@@ -308,6 +311,31 @@ func (s *storeSuite) TestWhatCannotBeSignedSpendsNothing() {
 	}
 	_, err = session.Sign(rand.Reader, digest, crypto.SHA256)
 	s.NoError(err)
+}
+
+func (s *storeSuite) TestAPSSSignatureVerifiesOrIsUnsupportedAndSpendsNothing() {
+	key := s.made(agent.RSA2048)
+	store := s.rig.Store()
+	session, err := store.Open(s.ctx, key.ID, agent.NewConsent(store.Name(), key.ID, len(hashes)), s.pin().ask)
+	s.Require().NoError(err)
+	defer func() { s.NoError(session.Close()) }()
+	for _, hash := range hashes {
+		digest := digestOf(hash, "zgłoszenie")
+		options := &rsa.PSSOptions{Hash: hash, SaltLength: rsa.PSSSaltLengthEqualsHash}
+		signature, err := session.Sign(rand.Reader, digest, options)
+		if r, ok := s.rig.(offering); ok {
+			s.Equal(r.OffersPSS(), err == nil, "%s: %v", hash, err)
+		}
+		if err != nil {
+			s.code(problem.Unsupported, err)
+			_, err = session.Sign(rand.Reader, digest, hash)
+			s.NoError(err, "the consent is not spent by that")
+			continue
+		}
+		s.NoError(rsa.VerifyPSS(key.Public.(*rsa.PublicKey), hash, digest, signature, options))
+	}
+	_, err = session.Sign(rand.Reader, digestOf(crypto.SHA256, "one more"), crypto.SHA256)
+	s.code(problem.ConsentSpent, err)
 }
 
 func (s *storeSuite) TestWithoutConsentNothingOpens() {
