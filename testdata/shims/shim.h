@@ -3,11 +3,17 @@
  * that a token behaves as real ones do on a bad day. Each .c file says in its first line what it does. Built by the tests:
  *
  *     cc -shared -fPIC -I HEADERS -o NAME.so NAME.c -ldl
+ *
+ * and those that need nothing of Unix for Windows too, by testdata/pkcs11/build.
  */
 #ifndef SHIM_H
 #define SHIM_H
 
+#ifdef _WIN32
+#include <windows.h>
+#else
 #include <dlfcn.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +27,13 @@
 #ifndef NULL_PTR
 #define NULL_PTR 0
 #endif
+#ifdef _WIN32
+#pragma pack(push, 1)
 #include "pkcs11.h"
+#pragma pack(pop)
+#else
+#include "pkcs11.h"
+#endif
 
 /* The functions of the real module, and the table that the shim shows. */
 static CK_FUNCTION_LIST_PTR real;
@@ -41,11 +53,24 @@ static void note(const char *line)
 	}
 }
 
+/* load returns the real module's way in, or NULL. */
+static CK_C_GetFunctionList load(const char *path)
+{
+#ifdef _WIN32
+	HMODULE module = path ? LoadLibraryA(path) : NULL;
+	return module ? (CK_C_GetFunctionList)(void *)GetProcAddress(module, "C_GetFunctionList") : NULL;
+#else
+	void *module = path ? dlopen(path, RTLD_NOW) : NULL;
+	return module ? (CK_C_GetFunctionList)dlsym(module, "C_GetFunctionList") : NULL;
+#endif
+}
+
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
 {
-	const char *path = getenv("SHIM_MODULE");
-	void *module = path ? dlopen(path, RTLD_NOW) : NULL;
-	CK_C_GetFunctionList get = module ? (CK_C_GetFunctionList)dlsym(module, "C_GetFunctionList") : NULL;
+	CK_C_GetFunctionList get;
+	if (getenv("SHIM_SETTING")) /* NAME=VALUE: a setting for this module and none beside it */
+		putenv(strdup(getenv("SHIM_SETTING")));
+	get = load(getenv("SHIM_MODULE"));
 	if (!get || get(&real) != CKR_OK)
 		return CKR_GENERAL_ERROR;
 	shown = *real;
