@@ -13,13 +13,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
-	"time"
 
 	"certsign/agent/keystore/pkcs11/wire"
 )
@@ -44,48 +42,24 @@ func main() {
 	}
 }
 
-// message is a call with its secret.
-type message struct {
-	call   wire.Call
-	secret []byte
-}
-
-// patience is how long a call that is under way may still take once nobody waits for it.
-const patience = time.Second
-
 // serve answers calls until the input ends or OpEnd comes. A call that hangs when the input has ended is given up: a driver
 // must not keep the process alive after the agent is gone.
 func serve(m *module, in io.Reader, out io.Writer, giveUp func()) error {
 	defer m.close()
-	calls := make(chan message)
-	ended := make(chan error, 1)
-	go func() {
-		defer close(calls)
-		for {
-			var next message
-			var err error
-			if next.secret, err = wire.Read(in, &next.call); err != nil {
-				if !errors.Is(err, io.EOF) {
-					ended <- err
-				}
-				time.AfterFunc(patience, giveUp)
-				return
-			}
-			calls <- next
+	calls := &calls{in: in, giveUp: giveUp}
+	done := make(chan struct{})
+	defer close(done)
+	go calls.watch(done)
+	for {
+		next := calls.next()
+		if next.err != nil {
+			return next.failure()
 		}
-	}()
-	for next := range calls {
-		result, failure := m.do(next.call, next.secret)
-		clear(next.secret)
 		var answer wire.Answer
-		if failure != nil {
-			answer.Failure = failure
-		} else if result != nil {
-			encoded, err := encode(result)
-			if err != nil {
-				return err
-			}
-			answer.Result = encoded
+		var err error
+		calls.during(func() { answer, err = m.answer(next) })
+		if err != nil {
+			return err
 		}
 		if err := wire.Write(out, answer, nil); err != nil {
 			return err
@@ -94,10 +68,15 @@ func serve(m *module, in io.Reader, out io.Writer, giveUp func()) error {
 			return nil
 		}
 	}
-	select {
-	case err := <-ended:
-		return err
-	default:
-		return nil
+}
+
+// answer carries out one call and forgets its secret.
+func (m *module) answer(next message) (wire.Answer, error) {
+	defer clear(next.secret)
+	result, failure := m.do(next.call, next.secret)
+	if failure != nil || result == nil {
+		return wire.Answer{Failure: failure}, nil
 	}
+	encoded, err := encode(result)
+	return wire.Answer{Result: encoded}, err
 }

@@ -85,29 +85,25 @@ func (p *process) call(ctx context.Context, limit time.Duration, op wire.Op, par
 		}
 	}
 	var answer wire.Answer
-	done := make(chan error, 1)
-	go func() {
-		err := wire.Write(p.in, call, secret)
-		if err == nil {
-			_, err = wire.Read(p.out, &answer)
-		}
-		done <- err
-	}()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		if err != nil {
-			return p.ended(err)
-		}
-	case <-timer.C:
+	// No goroutine and no channel: a signature is to cost little more than the token's own time.
+	timer := time.AfterFunc(limit, p.stop)
+	watch := context.AfterFunc(ctx, p.stop)
+	err := wire.Write(p.in, call, secret)
+	if err == nil {
+		_, err = wire.Read(p.out, &answer)
+	}
+	late, cancelled := !timer.Stop(), !watch()
+	if late || cancelled {
 		p.kill()
-		<-done
-		return problem.New(problem.DriverFailed, "the driver did not answer within %s", limit)
-	case <-ctx.Done():
-		p.kill()
-		<-done
+	}
+	switch {
+	case err == nil:
+	case cancelled:
 		return interrupted(ctx.Err())
+	case late:
+		return problem.New(problem.DriverFailed, "the driver did not answer within %s", limit)
+	default:
+		return p.ended(err)
 	}
 	if answer.Failure != nil {
 		return translate(answer.Failure)
@@ -115,8 +111,7 @@ func (p *process) call(ctx context.Context, limit time.Duration, op wire.Op, par
 	if result == nil {
 		return nil
 	}
-	err := wire.Decode(answer.Result, result)
-	if err == nil {
+	if err = wire.Decode(answer.Result, result); err == nil {
 		err = result.Check()
 	}
 	if err != nil {
@@ -142,15 +137,17 @@ func (p *process) ended(err error) error {
 
 // kill ends the process and whatever it started, at once.
 func (p *process) kill() {
-	p.group.kill()
-	p.leave()
+	p.broken = true
+	p.stop()
 }
 
-// leave talks to the process no more.
-func (p *process) leave() {
-	p.broken = true
-	_, _ = p.in.Close(), p.out.Close()
+// stop is kill for others than the one who talks to the process: what that one waits for ends.
+func (p *process) stop() {
+	p.group.kill()
+	p.hangUp()
 }
+
+func (p *process) hangUp() { _, _ = p.in.Close(), p.out.Close() }
 
 // grace is how long a driver may take to end in order.
 const grace = 2 * time.Second
@@ -164,7 +161,8 @@ func (p *process) end() {
 		go func() { done <- wire.Write(p.in, wire.Call{Version: wire.Version, Op: wire.OpEnd}, nil) }()
 		select {
 		case <-p.exited:
-			p.leave() // what a driver started on purpose, such as the program in its tray, stays
+			p.broken = true
+			p.hangUp() // what a driver started on purpose, such as the program in its tray, stays
 		case <-time.After(grace):
 			p.kill()
 		}

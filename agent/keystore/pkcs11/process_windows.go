@@ -3,14 +3,18 @@ package pkcs11
 import (
 	"errors"
 	"os/exec"
+	"sync"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
 
-// group is the job of a helper.
-type group struct{ job windows.Handle }
+// group is the job of a helper. It may be killed while it is released.
+type group struct {
+	mu  sync.Mutex
+	job windows.Handle // 0 once released
+}
 
 // startGroup starts the helper, without a window, in a job that Windows ends when the agent ends.
 func startGroup(cmd *exec.Cmd) (*group, error) {
@@ -38,6 +42,17 @@ func startGroup(cmd *exec.Cmd) (*group, error) {
 	return &group{job: job}, nil
 }
 
-func (g *group) kill() { _ = windows.TerminateJobObject(g.job, 1) }
+func (g *group) kill() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.job != 0 {
+		_ = windows.TerminateJobObject(g.job, 1)
+	}
+}
 
-func (g *group) release() { _ = windows.CloseHandle(g.job) }
+func (g *group) release() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_ = windows.CloseHandle(g.job)
+	g.job = 0
+}
