@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"certsign/agent"
 	"certsign/agent/enroll"
@@ -15,10 +16,8 @@ import (
 // stores is the table of key stores, in the order in which they are listed. A new one is a folder below keystore/ and a
 // line here, or in wire_OS.go when only one system has it.
 func (c *command) stores(log *slog.Logger) []agent.KeyStore {
-	return append([]agent.KeyStore{
-		pkcs11.New(pkcs11.Config{Modules: c.config.PKCS11Modules, Log: log}),
-		keyfile.New(c.home.Path("keys")),
-	}, systemStores(log)...)
+	tokens := []agent.KeyStore{pkcs11.New(pkcs11.Config{Modules: c.config.PKCS11Modules, Log: log})}
+	return slices.Concat(tokens, c.systemStores(log), []agent.KeyStore{keyfile.New(c.home.Path("keys"))})
 }
 
 // agent puts an agent together, with what asks the person.

@@ -12,7 +12,7 @@ import (
 )
 
 // systemStores are the key stores that only this system has: none.
-func systemStores(*slog.Logger) []agent.KeyStore { return nil }
+func (*command) systemStores(*slog.Logger) []agent.KeyStore { return nil }
 
 // systemLanguage is the locale of messages (POSIX, XBD 8.2).
 func systemLanguage() string {

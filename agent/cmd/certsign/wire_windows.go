@@ -9,10 +9,13 @@ import (
 	"golang.org/x/sys/windows"
 
 	"certsign/agent"
+	"certsign/agent/keystore/csp"
 )
 
 // systemStores are the key stores that only Windows has.
-func systemStores(*slog.Logger) []agent.KeyStore { return nil }
+func (c *command) systemStores(log *slog.Logger) []agent.KeyStore {
+	return []agent.KeyStore{csp.New(csp.Config{Chains: c.home.Path("csp"), Log: log})}
+}
 
 // systemLanguage is the language that the person chose for Windows, or LANG where a shell sets it.
 func systemLanguage() string {
