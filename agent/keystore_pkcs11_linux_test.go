@@ -366,7 +366,7 @@ func (s *tokenSuite) TestATokenWithoutAUserPINSaysSo() {
 
 func (s *tokenSuite) TestATokenThatMakesNoKeySaysWhy() {
 	for shim, want := range map[string]problem.Code{
-		"full": problem.TokenFull, "forbidden": problem.Unsupported, "copyable": problem.Unsupported,
+		"full": problem.TokenFull, "forbidden": problem.KeyGenerationForbidden, "copyable": problem.Unsupported,
 	} {
 		s.Run(shim, func() {
 			s.shim(shim)

@@ -66,7 +66,8 @@ func TestCallsThatMakeNoSenseAreRefused(t *testing.T) {
 		want wire.Cause
 	}{
 		{"another version", wire.Call{Version: wire.Version + 1, Op: wire.OpTokens}, wire.CauseCall},
-		{"a file that is no module", wire.Call{Version: wire.Version, Op: wire.OpTokens}, wire.CauseLoad},
+		{"a file that is no module", wire.Call{Version: wire.Version, Op: wire.OpTokens, Params: params(wire.TokensParams{})}, wire.CauseLoad},
+		{"tokens without parameters", wire.Call{Version: wire.Version, Op: wire.OpTokens}, wire.CauseCall},
 		{"an operation that is none", wire.Call{Version: wire.Version, Op: "format"}, wire.CauseLoad},
 		{"a signature before a session", wire.Call{Version: wire.Version, Op: wire.OpSign, Params: params(wire.SignParams{})}, wire.CauseLoad},
 	} {
@@ -127,7 +128,7 @@ func TestTextsOfTokensAreCleaned(t *testing.T) {
 
 func FuzzServe(f *testing.F) {
 	var seed bytes.Buffer
-	require.NoError(f, wire.Write(&seed, wire.Call{Version: wire.Version, Op: wire.OpTokens}, nil))
+	require.NoError(f, wire.Write(&seed, wire.Call{Version: wire.Version, Op: wire.OpTokens, Params: json.RawMessage(`{"reserved":"x"}`)}, nil))
 	require.NoError(f, wire.Write(&seed, wire.Call{Version: wire.Version, Op: wire.OpOpen, Params: json.RawMessage(`{"slot":1}`)}, []byte("1234")))
 	require.NoError(f, wire.Write(&seed, wire.Call{Version: wire.Version, Op: wire.OpEnd}, nil))
 	f.Add(seed.Bytes())

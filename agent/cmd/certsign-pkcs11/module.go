@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"unsafe"
 
 	"github.com/miekg/pkcs11"
 
@@ -28,19 +30,27 @@ func (m *module) do(call wire.Call, secret []byte) (any, *wire.Failure) {
 		m.close()
 		return nil, nil
 	}
-	if failure := m.load(); failure != nil {
+	if call.Op == wire.OpTokens {
+		return with(call, m.tokens)
+	}
+	if failure := m.load(""); failure != nil {
 		return nil, failure
 	}
 	switch call.Op {
-	case wire.OpTokens:
-		return m.tokens()
 	case wire.OpObjects:
 		return with(call, m.objects)
 	case wire.OpOpen:
 		return with(call, func(p wire.OpenParams) (any, *wire.Failure) { return m.open(p, secret) })
+	case wire.OpSetPIN:
+		return with(call, func(p wire.PINParams) (any, *wire.Failure) { return m.setPIN(p, secret) })
 	}
 	if m.session == nil {
 		return nil, refuse("%q without a session", call.Op)
+	}
+	if call.Op != wire.OpSign {
+		if failure := m.session.undo(); failure != nil {
+			return nil, failure
+		}
 	}
 	switch call.Op {
 	case wire.OpGenerate:
@@ -88,7 +98,7 @@ func encode(v any) (json.RawMessage, error) {
 }
 
 // load loads and initialises the module at the first call, so that what goes wrong has an answer to travel in.
-func (m *module) load() *wire.Failure {
+func (m *module) load(reserved string) *wire.Failure {
 	if m.initialized {
 		return nil
 	}
@@ -97,10 +107,17 @@ func (m *module) load() *wire.Failure {
 			return &wire.Failure{Cause: wire.CauseLoad, Detail: "it cannot be loaded as a PKCS#11 module on this computer"}
 		}
 	}
-	err := m.ctx.Initialize()
+	var options []pkcs11.InitializeOption
+	if reserved != "" {
+		// The module may keep the pointer: the text stays where it is until the process ends.
+		text := append([]byte(reserved), 0)
+		new(runtime.Pinner).Pin(&text[0])
+		options = append(options, pkcs11.InitializeWithReserved(unsafe.Pointer(&text[0])))
+	}
+	err := m.ctx.Initialize(options...)
 	// PKCS#11 3.1, 5.4: a module that knows no locking says so. One thread calls it anyway.
 	if errors.Is(err, pkcs11.Error(pkcs11.CKR_CANT_LOCK)) {
-		err = m.ctx.Initialize(pkcs11.InitializeWithFlags(0))
+		err = m.ctx.Initialize(append(options, pkcs11.InitializeWithFlags(0))...)
 	}
 	if err != nil && !errors.Is(err, pkcs11.Error(pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED)) {
 		return failed("C_Initialize", err)
@@ -124,11 +141,14 @@ func (m *module) close() {
 
 // ofInterest are the mechanisms that decide which keys a token can make and use.
 var ofInterest = map[uint]bool{
-	pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN: true, pkcs11.CKM_RSA_PKCS: true,
+	pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN: true, pkcs11.CKM_RSA_PKCS: true, pkcs11.CKM_RSA_PKCS_PSS: true,
 	pkcs11.CKM_EC_KEY_PAIR_GEN: true, pkcs11.CKM_ECDSA: true,
 }
 
-func (m *module) tokens() (any, *wire.Failure) {
+func (m *module) tokens(p wire.TokensParams) (any, *wire.Failure) {
+	if failure := m.load(p.Reserved); failure != nil {
+		return nil, failure
+	}
 	about, err := m.ctx.GetInfo()
 	if err != nil {
 		return nil, failed("C_GetInfo", err)
@@ -142,26 +162,29 @@ func (m *module) tokens() (any, *wire.Failure) {
 	}
 	result := wire.TokensResult{Module: clean(about.ManufacturerID + " " + about.LibraryDescription), Tokens: []wire.Token{}}
 	for _, slot := range slots {
+		about, err := m.ctx.GetSlotInfo(slot)
+		if err != nil {
+			continue
+		}
 		// A card that is being pulled out, or cannot be read, hides no other.
-		token, err := m.token(slot)
-		if err == nil {
+		token, err := m.token(slot, about)
+		switch {
+		case err == nil:
 			result.Tokens = append(result.Tokens, token)
+		case errors.Is(err, pkcs11.Error(pkcs11.CKR_TOKEN_NOT_RECOGNIZED)):
+			result.Unknown = append(result.Unknown, clean(about.SlotDescription))
 		}
 	}
 	return result, nil
 }
 
-func (m *module) token(slot uint) (wire.Token, error) {
-	about, err := m.ctx.GetSlotInfo(slot)
-	if err != nil {
-		return wire.Token{}, err
-	}
+func (m *module) token(slot uint, about pkcs11.SlotInfo) (wire.Token, error) {
 	found, err := m.ctx.GetTokenInfo(slot)
 	if err != nil {
 		return wire.Token{}, err
 	}
 	token := wire.Token{
-		Slot: uint64(slot), SlotFlags: uint64(about.Flags), Identity: identity(found), Flags: uint64(found.Flags),
+		Slot: uint64(slot), SlotName: clean(about.SlotDescription), SlotFlags: uint64(about.Flags), Identity: identity(found), Flags: uint64(found.Flags),
 		MinPIN: uint64(found.MinPinLen), MaxPIN: uint64(found.MaxPinLen),
 	}
 	mechanisms, err := m.ctx.GetMechanismList(slot)

@@ -17,20 +17,22 @@ var classes = []struct {
 	{pkcs11.CKO_CERTIFICATE, wire.ClassCertificate},
 }
 
-// objects lists what the token shows to a session that is not logged in.
+// objects lists what the token shows: to a session that is not logged in, or, when one is open, to that.
 func (m *module) objects(p wire.SlotParams) (any, *wire.Failure) {
-	if m.session != nil {
-		return nil, refuse("objects while a session is open")
-	}
 	if _, failure := m.check(p); failure != nil {
 		return nil, failure
 	}
-	handle, err := m.ctx.OpenSession(uint(p.Slot), pkcs11.CKF_SERIAL_SESSION)
-	if err != nil {
-		return nil, failed("C_OpenSession", err)
+	s := m.session
+	if s == nil {
+		handle, err := m.ctx.OpenSession(uint(p.Slot), pkcs11.CKF_SERIAL_SESSION)
+		if err != nil {
+			return nil, failed("C_OpenSession", err)
+		}
+		defer func() { _ = m.ctx.CloseSession(handle) }()
+		s = &session{ctx: m.ctx, handle: handle}
+	} else if s.slot != uint(p.Slot) {
+		return nil, refuse("objects of another slot than the session's")
 	}
-	defer func() { _ = m.ctx.CloseSession(handle) }()
-	s := &session{ctx: m.ctx, handle: handle}
 	result := wire.ObjectsResult{Objects: []wire.Object{}}
 	for _, c := range classes {
 		found, failure := s.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, c.class))

@@ -13,11 +13,13 @@ type session struct {
 	ctx    *pkcs11.Ctx
 	handle pkcs11.SessionHandle
 	slot   uint
+	flags  uint // of C_OpenSession
 	logIn  wire.LogIn
 	pin    string // only for a key that asks for it at each signature; strings cannot be wiped, the process ends instead
 	key    pkcs11.ObjectHandle
 	kind   wire.KeyType
 	always bool
+	ahead
 }
 
 // open opens a session and logs in, once.
@@ -39,7 +41,7 @@ func (m *module) open(p wire.OpenParams, secret []byte) (any, *wire.Failure) {
 	if err != nil {
 		return nil, failed("C_OpenSession", err)
 	}
-	s := &session{ctx: m.ctx, handle: handle, slot: uint(p.Slot), logIn: p.LogIn, pin: string(secret)}
+	s := &session{ctx: m.ctx, handle: handle, slot: uint(p.Slot), flags: flags, logIn: p.LogIn, pin: string(secret)}
 	switch p.LogIn {
 	case wire.LogInNone:
 	case wire.LogInPIN, wire.LogInPad:
@@ -53,14 +55,20 @@ func (m *module) open(p wire.OpenParams, secret []byte) (any, *wire.Failure) {
 		failure := failed("C_Login", err)
 		if failure.CKR != pkcs11.CKR_USER_ALREADY_LOGGED_IN {
 			_ = m.ctx.CloseSession(handle)
-			if found, failureToo := m.check(p.SlotParams); failureToo == nil {
-				failure.Flags = uint64(found.Flags)
-			}
-			return nil, failure
+			return nil, m.blame(failure, wire.UserNormal, p.SlotParams)
 		}
 	}
 	m.session = s
 	return nil, nil
+}
+
+// blame adds to a log-in that failed whose PIN it was and what the token says of it now.
+func (m *module) blame(failure *wire.Failure, user wire.User, p wire.SlotParams) *wire.Failure {
+	failure.User = user
+	if found, unknown := m.check(p); unknown == nil {
+		failure.Flags = uint64(found.Flags)
+	}
+	return failure
 }
 
 // choose finds the private key for OpSign.
@@ -122,17 +130,8 @@ func (s *session) sign(p wire.SignParams) (any, *wire.Failure) {
 	if len(p.Data) == 0 || len(p.Data) > maxData {
 		return nil, refuse("%d octets to sign", len(p.Data))
 	}
-	var mechanism uint
-	switch s.kind {
-	case wire.KeyRSA:
-		mechanism = pkcs11.CKM_RSA_PKCS
-	case wire.KeyEC:
-		mechanism = pkcs11.CKM_ECDSA
-	default:
-		return nil, refuse("no key was chosen")
-	}
-	if err := s.ctx.SignInit(s.handle, []*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)}, s.key); err != nil {
-		return nil, failed("C_SignInit", err)
+	if failure := s.begin(p); failure != nil {
+		return nil, failure
 	}
 	if s.always {
 		// PKCS#11 3.1, 4.9 (CKA_ALWAYS_AUTHENTICATE): between C_SignInit and C_Sign, as CKU_CONTEXT_SPECIFIC.
@@ -142,7 +141,29 @@ func (s *session) sign(p wire.SignParams) (any, *wire.Failure) {
 	}
 	signature, err := s.ctx.Sign(s.handle, p.Data)
 	if err != nil {
+		s.made = 0
 		return nil, failed("C_Sign", err)
 	}
+	s.made++
 	return wire.SignResult{Signature: signature}, nil
+}
+
+// pss are the parameters of CKM_RSA_PKCS_PSS (PKCS#11 3.1, 6.1.9), by hash: MGF1 with the same one, a salt as long as it.
+var pss = map[wire.Hash][]byte{
+	wire.SHA256: pkcs11.NewPSSParams(pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, 32),
+	wire.SHA384: pkcs11.NewPSSParams(pkcs11.CKM_SHA384, pkcs11.CKG_MGF1_SHA384, 48),
+	wire.SHA512: pkcs11.NewPSSParams(pkcs11.CKM_SHA512, pkcs11.CKG_MGF1_SHA512, 64),
+}
+
+func (s *session) mechanism(p wire.SignParams) (*pkcs11.Mechanism, *wire.Failure) {
+	params, known := pss[p.PSS]
+	switch {
+	case s.kind == wire.KeyRSA && p.PSS == "":
+		return pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS, nil), nil
+	case s.kind == wire.KeyRSA && known:
+		return pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_PSS, params), nil
+	case s.kind == wire.KeyEC && p.PSS == "":
+		return pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil), nil
+	}
+	return nil, refuse("a signature with a key of type %q and PSS %q", s.kind, p.PSS)
 }

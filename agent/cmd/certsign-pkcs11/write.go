@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"slices"
 
 	"github.com/miekg/pkcs11"
 
@@ -66,19 +67,29 @@ func (s *session) generate(p wire.GenerateParams) (any, *wire.Failure) {
 	object := s.describe(publicHandle, wire.ClassPublic)
 	s.rename(&object, publicHandle, privateHandle, id)
 	s.use(privateHandle, p.Type)
-	return wire.GenerateResult{Public: object}, nil
+	return wire.GenerateResult{
+		Public: object, Local: s.stated(privateHandle, pkcs11.CKA_LOCAL), NeverExtractable: s.stated(privateHandle, pkcs11.CKA_NEVER_EXTRACTABLE),
+	}, nil
+}
+
+// stated is a CK_BBOOL, or nil where the token does not have it.
+func (s *session) stated(o pkcs11.ObjectHandle, attribute uint) *bool {
+	if value, known := s.flag(o, attribute); known {
+		return &value
+	}
+	return nil
 }
 
 // dislikesTemplate says whether a token refused because of an attribute rather than because it cannot make the key.
 func dislikesTemplate(err error) bool {
-	for _, code := range []uint{
-		pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_TEMPLATE_INCONSISTENT, pkcs11.CKR_ATTRIBUTE_READ_ONLY,
-	} {
-		if errors.Is(err, pkcs11.Error(code)) {
-			return true
-		}
-	}
-	return false
+	return oneOf(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_TEMPLATE_INCONSISTENT,
+		pkcs11.CKR_ATTRIBUTE_READ_ONLY)
+}
+
+// oneOf says whether err is one of those return values.
+func oneOf(err error, codes ...uint) bool {
+	var code pkcs11.Error
+	return errors.As(err, &code) && slices.Contains(codes, uint(code))
 }
 
 // checkNew believes no token that it honoured the template.

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -36,15 +38,14 @@ func (s *Store) Generate(ctx context.Context, req agent.GenerateRequest, consent
 }
 
 func (s *Store) generate(ctx context.Context, t *token, req agent.GenerateRequest, params wire.GenerateParams, consent *agent.Consent, pin agent.AskPIN) (agent.Key, agent.Session, error) {
-	can := false
-	for _, algorithm := range t.place.Keys {
-		can = can || algorithm == req.Algorithm
+	if len(t.place.Keys) == 0 {
+		return agent.Key{}, nil, problem.New(problem.KeyGenerationForbidden, "the token makes no keys through this driver")
 	}
-	if !can {
+	if !slices.Contains(t.place.Keys, req.Algorithm) {
 		return agent.Key{}, nil, problem.New(problem.Unsupported, "the token makes no %s keys through this driver", req.Algorithm)
 	}
 	if t.Flags&flagWriteProtected != 0 {
-		return agent.Key{}, nil, problem.New(problem.Unsupported, "the token is write-protected")
+		return agent.Key{}, nil, problem.New(problem.KeyGenerationForbidden, "the token is write-protected")
 	}
 	if err := t.open(ctx, writing, agent.PurposeEnroll, pin); err != nil {
 		return agent.Key{}, nil, err
@@ -62,9 +63,18 @@ func (s *Store) generate(ctx context.Context, t *token, req agent.GenerateReques
 	k := tokenKey{ckaID: result.Public.ID, kind: params.Type, object: result.Public}
 	k.Public, k.Label = public, params.Label
 	k.complete(t.place, nil)
-	return k.Key, &session{
-		store: s, process: t.process, place: t.place.ID, public: public, consent: consent, spendAs: req.Place, pad: logIn(t.Flags) == wire.LogInPad,
-	}, nil
+	k.Made = agent.Made{By: t.place.Detail, Local: stated(result.Local), NeverExtractable: stated(result.NeverExtractable)}
+	return k.Key, s.session(t, public, consent, req.Place), nil
+}
+
+func stated(b *bool) agent.Stated {
+	switch {
+	case b == nil:
+		return ""
+	case *b:
+		return agent.StatedYes
+	}
+	return agent.StatedNo
 }
 
 func generateParams(req agent.GenerateRequest) (wire.GenerateParams, bool) {
@@ -96,20 +106,38 @@ func (s *Store) Open(ctx context.Context, id string, consent *agent.Consent, pin
 }
 
 func (s *Store) openKey(ctx context.Context, t *token, id string, consent *agent.Consent, pin agent.AskPIN) (*session, error) {
-	k, err := t.key(ctx, id)
+	k, err := t.openFor(ctx, id, reading, agent.PurposeSign, nil, pin)
 	if err != nil {
-		return nil, err
-	}
-	if err := t.open(ctx, reading, agent.PurposeSign, pin); err != nil {
 		return nil, err
 	}
 	public, err := t.choose(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	return &session{
-		store: s, process: t.process, place: t.place.ID, public: public, consent: consent, spendAs: id, pad: logIn(t.Flags) == wire.LogInPad,
-	}, nil
+	return s.session(t, public, consent, id), nil
+}
+
+// mayExist is an ID that this store could have given to a key.
+var mayExist = regexp.MustCompile(`^[^.]+\.(k[0-9a-f]{32}|i([0-9a-f]{2})+)$`)
+
+// openFor finds a key and opens a session. A key that the token does not show is looked for again after log-in. fits, when
+// not nil, is asked before the person is, about a key that is known by then.
+func (t *token) openFor(ctx context.Context, id string, access access, purpose agent.Purpose, fits func(tokenKey) error, pin agent.AskPIN) (tokenKey, error) {
+	k, err := t.key(ctx, id)
+	hidden := problem.CodeOf(err) == problem.KeyAbsent && mayExist.MatchString(id) && logIn(t.Flags) != wire.LogInNone
+	if err == nil && fits != nil {
+		err = fits(k)
+	}
+	if err != nil && !hidden {
+		return tokenKey{}, err
+	}
+	if err := t.open(ctx, access, purpose, pin); err != nil {
+		return tokenKey{}, err
+	}
+	if hidden {
+		return t.key(ctx, id)
+	}
+	return k, nil
 }
 
 // choose makes k the key that signs, and returns its public half, which some tokens show only now.
@@ -163,7 +191,7 @@ func (t *token) open(ctx context.Context, access access, purpose agent.Purpose, 
 		defer secret.Wipe()
 		// Some tokens count a PIN of an impossible length as a wrong one.
 		length := uint64(len(secret.Bytes()))
-		if length == 0 || length > wire.MaxSecret || length < t.MinPIN || t.MaxPIN > 0 && length > t.MaxPIN {
+		if length == 0 || length > wire.MaxPIN || length < t.MinPIN || t.MaxPIN > 0 && length > t.MaxPIN {
 			return problem.New(problem.PINIncorrect, "the PIN of this token has %d to %d characters; no try was used", t.MinPIN, t.MaxPIN)
 		}
 	}
@@ -188,15 +216,14 @@ func (s *Store) Attach(ctx context.Context, id string, chain [][]byte, pin agent
 		return err
 	}
 	defer t.process.end()
-	k, err := t.key(ctx, id)
-	if err != nil {
-		return err
-	}
 	mismatch := problem.New(problem.CertificateMismatch, "the certificate holds another key")
-	if k.Public != nil && !samePublic(k.Public, certificates[0].PublicKey) {
-		return mismatch
-	}
-	if err := t.open(ctx, writing, agent.PurposeStore, pin); err != nil {
+	k, err := t.openFor(ctx, id, writing, agent.PurposeStore, func(k tokenKey) error {
+		if k.Public != nil && !samePublic(k.Public, certificates[0].PublicKey) {
+			return mismatch
+		}
+		return nil
+	}, pin)
+	if err != nil {
 		return err
 	}
 	if public, err := t.choose(ctx, k); err != nil {
@@ -243,11 +270,8 @@ func (s *Store) Delete(ctx context.Context, id string, pin agent.AskPIN) error {
 		return err
 	}
 	defer t.process.end()
-	k, err := t.key(ctx, id)
+	k, err := t.openFor(ctx, id, writing, agent.PurposeDelete, nil, pin)
 	if err != nil {
-		return err
-	}
-	if err := t.open(ctx, writing, agent.PurposeDelete, pin); err != nil {
 		return err
 	}
 	return t.process.call(ctx, s.config.Timeout, wire.OpDelete, wire.DeleteParams{ID: k.ckaID}, nil, nil)

@@ -1,19 +1,26 @@
 // Package pkcs11 keeps keys on tokens that have a PKCS#11 module (OASIS PKCS#11 3.1, calls of version 2.20 only): cards,
-// USB tokens, the TPM, SoftHSM2. Keys are made on the token, as its own and never to be read; RSA with 2048 and 3072 bits,
-// P-256 and P-384 where the token has the mechanisms. Signatures are PKCS#1 v1.5 and ECDSA over a digest.
+// USB tokens, the TPM, NSS's softokn, SoftHSM2. Keys are made on the token, as its own and never to be read; RSA with 2048
+// and 3072 bits, P-256 and P-384 where the token has the mechanisms. Signatures are PKCS#1 v1.5, PSS where the token has it,
+// and ECDSA, over a digest.
 //
 // No module is loaded into the agent. Each is foreign code and gets a process of its own, certsign-pkcs11, for one operation or
 // one open key: a driver that crashes or hangs is the problem driver_failed, and its process group is killed. What comes
 // from a module is checked against limits and for consistency, and no signature leaves before it was verified with the key
 // that the person chose. A module can still lie about what a token holds, and it sees the PIN: a person must trust the driver
-// that he installed. Modules are named by configuration and by a table of paths, never by a page.
+// that he installed.
+//
+// Modules are named by the person's configuration, by p11-kit's (pkcs11.conf(5), read here and not through its library) and by
+// a table of paths; never by a page, and never by a relative path. A module for 32-bit programs is given to certsign-pkcs11-32,
+// where that is installed.
 //
 // Tokens are told apart by manufacturer, model, serial number and label together. A PIN goes to a token only if the slot
 // still holds the token that the person was shown, and costs one C_Login. A token whose flags say that its PIN is locked
 // sees no C_Login at all.
 //
-// Not done here: initialising tokens, setting and unblocking PINs, importing keys, RSA-PSS, EdDSA, NSS's softokn (which
-// wants parameters when it is initialised).
+// Listing asks for no PIN. A token that shows nothing of a key before log-in, not even its certificate, has the key all the
+// same: it is not listed, but who knows its ID can use it.
+//
+// Not done here: initialising tokens, importing keys, EdDSA, RSA-PSS with other salts.
 package pkcs11
 
 import (
@@ -23,6 +30,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"sync"
 	"time"
 
 	"certsign/agent"
@@ -46,7 +55,9 @@ type Config struct {
 	Helper string
 	// Modules are absolute paths of modules, asked before the known ones. One that is missing or broken is reported.
 	Modules []string
-	// OnlyModules leaves the table of known drivers out.
+	// Parameters are for modules that want some when they are initialised, by path: NSS's softokn does. No secrets.
+	Parameters map[string]string
+	// OnlyModules leaves p11-kit's configuration and the table of known drivers out.
 	OnlyModules bool
 	// Timeout is how long a driver may take for an ordinary call; 0 is DefaultTimeout.
 	Timeout time.Duration
@@ -57,6 +68,7 @@ type Config struct {
 // Store is the keys on all tokens that are there at the moment.
 type Store struct {
 	config Config
+	seen   sync.Map // the module through which a token was seen last: Place.ID → candidate
 }
 
 // New returns the store. Nothing is started before it is used.
@@ -71,17 +83,18 @@ func New(config Config) *Store {
 }
 
 var (
-	_ agent.KeyStore = (*Store)(nil)
-	_ agent.Attacher = (*Store)(nil)
-	_ agent.Placer   = (*Store)(nil)
-	_ agent.Deleter  = (*Store)(nil)
+	_ agent.KeyStore   = (*Store)(nil)
+	_ agent.Attacher   = (*Store)(nil)
+	_ agent.Placer     = (*Store)(nil)
+	_ agent.Deleter    = (*Store)(nil)
+	_ agent.PINChanger = (*Store)(nil)
 )
 
 // Name implements agent.KeyStore.
 func (s *Store) Name() string { return Name }
 
-// helper returns the path of certsign-pkcs11.
-func (s *Store) helper() (string, error) {
+// helper returns the path of the program that loads modules for a kind of processor.
+func (s *Store) helper(module machine) (string, error) {
 	path := s.config.Helper
 	if path == "" {
 		self, err := os.Executable()
@@ -96,6 +109,14 @@ func (s *Store) helper() (string, error) {
 			path += ".exe"
 		}
 	}
+	if module != "" && string(module) != runtime.GOARCH {
+		end := filepath.Ext(path)
+		path = strings.TrimSuffix(path, end) + "-32" + end
+		if _, err := os.Stat(path); module != "386" || runtime.GOARCH != "amd64" || err != nil {
+			return "", problem.New(problem.DriverMismatch, "the driver is for %s, CertSign for %s", module, runtime.GOARCH)
+		}
+		return path, nil
+	}
 	if _, err := os.Stat(path); err != nil {
 		return "", problem.Wrap(problem.StoreUnavailable, err, "the program certsign-pkcs11 is not installed")
 	}
@@ -105,7 +126,7 @@ func (s *Store) helper() (string, error) {
 // List returns the keys on all tokens, as far as the tokens show them before log-in. A module that fails hides the keys of
 // the others only when they have none: then its failure is returned.
 func (s *Store) List(ctx context.Context) ([]agent.Key, error) {
-	found, err := s.scan(ctx)
+	found, err := s.scan(ctx, s.candidates())
 	if err != nil {
 		return nil, err
 	}
@@ -131,9 +152,9 @@ func (s *Store) List(ctx context.Context) ([]agent.Key, error) {
 	return keys, nil
 }
 
-// Places returns the tokens, and a place with a problem for each module that fails.
+// Places returns the tokens, and a place with a problem for each module that fails and each card that no module knows.
 func (s *Store) Places(ctx context.Context) ([]agent.Place, error) {
-	found, err := s.scan(ctx)
+	found, err := s.scan(ctx, s.candidates())
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +170,11 @@ func (s *Store) Places(ctx context.Context) ([]agent.Place, error) {
 		places = append(places, agent.Place{
 			ID: "module:" + f.module, Label: filepath.Base(f.module), Detail: f.module, State: agent.PINOK,
 			Problem: string(problem.CodeOf(f.err)),
+		})
+	}
+	for _, reader := range found.unknown {
+		places = append(places, agent.Place{
+			ID: "reader:" + reader, Label: reader, State: agent.PINOK, Problem: string(problem.TokenUnrecognized),
 		})
 	}
 	return places, nil

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,8 +186,8 @@ func TestFlagsSayWhatATokenCan(t *testing.T) {
 		{"the first PIN must be changed", wire.Token{Flags: usable | flagPINToBeChanged, Mechanisms: generates}, agent.PINOK, problem.PINNotSet, wire.LogInPIN},
 		{"a reader with keys", wire.Token{Flags: usable | flagProtectedPath, Mechanisms: generates}, agent.PINOK, "", wire.LogInPad},
 		{"no PIN is wanted", wire.Token{Flags: flagInitialized, Mechanisms: generates}, agent.PINOK, "", wire.LogInNone},
-		{"it makes no keys", wire.Token{Flags: usable, Mechanisms: generates[1:2]}, agent.PINOK, problem.Unsupported, wire.LogInPIN},
-		{"it cannot be written", wire.Token{Flags: usable | flagWriteProtected, Mechanisms: generates}, agent.PINOK, problem.Unsupported, wire.LogInPIN},
+		{"it makes no keys", wire.Token{Flags: usable, Mechanisms: generates[1:2]}, agent.PINOK, problem.KeyGenerationForbidden, wire.LogInPIN},
+		{"it cannot be written", wire.Token{Flags: usable | flagWriteProtected, Mechanisms: generates}, agent.PINOK, problem.KeyGenerationForbidden, wire.LogInPIN},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			place := newPlace(c.token)
@@ -200,22 +201,95 @@ func TestFlagsSayWhatATokenCan(t *testing.T) {
 	assert.False(t, newPlace(wire.Token{}).Hardware)
 }
 
+func TestVirtualReadersAndBlankSlotsAreNoTokens(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		token wire.Token
+		want  bool
+	}{
+		{"a card", wire.Token{SlotName: "ACS ACR39U ICC Reader 00 00", Flags: flagInitialized}, true},
+		{"a card whose driver sets only the PIN's flag", wire.Token{Flags: flagPINInitialized}, true},
+		{"a slot that nobody initialised", wire.Token{SlotName: "SoftHSM slot ID 0x1"}, false},
+		{"Windows Hello", wire.Token{SlotName: "Windows Hello for Business 1", Flags: flagInitialized | flagPINInitialized}, false},
+		{"a virtual smart card, which is the person's own", wire.Token{SlotName: "Microsoft Virtual Smart Card 0", Flags: flagInitialized}, true},
+	} {
+		assert.Equal(t, c.want, isToken(c.token), c.name)
+	}
+}
+
+func TestAReaderIsStrangeOnlyWhenNoDriverKnowsWhatIsInIt(t *testing.T) {
+	known := []*token{{Token: wire.Token{SlotName: "reader 1"}}}
+	assert.Equal(t, []string{"reader 2", "reader 3"}, strangers([]string{"reader 1", "reader 2", "", "reader 3", "reader 2"}, known))
+}
+
+func TestAWayToANewPINIsTakenOnlyWhereItCanLeadAnywhere(t *testing.T) {
+	const usable = flagInitialized | flagPINInitialized | flagLoginRequired
+	for _, c := range []struct {
+		name  string
+		how   agent.PINChange
+		flags uint64
+		want  problem.Code
+	}{
+		{"a change", agent.PINRenew, usable, ""},
+		{"the change that the token wants", agent.PINRenew, usable | flagPINToBeChanged, ""},
+		{"a change of a locked PIN", agent.PINRenew, usable | flagPINLocked, problem.PINLocked},
+		{"a change of no PIN", agent.PINRenew, flagInitialized | flagLoginRequired, problem.PINNotSet},
+		{"a locked PIN is unblocked", agent.PINUnblock, usable | flagPINLocked, ""},
+		{"a forgotten PIN is unblocked", agent.PINUnblock, usable, ""},
+		{"a PIN is unblocked with the last try for the PUK", agent.PINUnblock, usable | flagPINLocked | flagSOFinalTry, ""},
+		{"a PIN is unblocked with a locked PUK", agent.PINUnblock, usable | flagPINLocked | flagSOLocked, problem.PUKLocked},
+		{"no PIN is unblocked", agent.PINUnblock, flagInitialized | flagLoginRequired, problem.PINNotSet},
+		{"a first PIN", agent.PINFirst, flagInitialized | flagLoginRequired, ""},
+		{"a first PIN where there is one", agent.PINFirst, usable, problem.Unsupported},
+		{"a PIN where none is wanted", agent.PINRenew, flagInitialized, problem.Unsupported},
+		{"a token that cannot be written", agent.PINRenew, usable | flagWriteProtected, problem.Unsupported},
+		{"no way at all", "", usable, problem.BadRequest},
+	} {
+		at := wire.Token{Flags: c.flags}
+		assert.Equal(t, c.want, problem.CodeOf((&token{Token: at, place: newPlace(at)}).allows(c.how)), c.name)
+	}
+}
+
 func TestReturnValuesAreTranslatedOnce(t *testing.T) {
+	failed := func(function string, ckr uint64) wire.Failure {
+		return wire.Failure{Cause: wire.CauseCKR, Function: function, CKR: ckr}
+	}
+	login := func(ckr uint64, user wire.User, flags uint64) wire.Failure {
+		return wire.Failure{Cause: wire.CauseCKR, Function: "C_Login", CKR: ckr, User: user, Flags: flags}
+	}
 	for _, c := range []struct {
 		failure wire.Failure
 		want    problem.Code
 	}{
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_Login", CKR: 0xA0}, problem.PINIncorrect},
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_Login", CKR: 0xA0, Flags: flagPINLocked}, problem.PINLocked},
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_Login", CKR: 0xA4}, problem.PINLocked},
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_Login", CKR: 0xA3}, problem.PINNotSet},
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_Login", CKR: 0x102}, problem.PINNotSet},
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_Login", CKR: 0x50}, problem.UserCancelled},
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_Sign", CKR: 0x32}, problem.TokenAbsent},
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_Sign", CKR: 0x05}, problem.DriverFailed},
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_CreateObject", CKR: 0x31}, problem.TokenFull},
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_GenerateKeyPair", CKR: 0xE2}, problem.Unsupported},
-		{wire.Failure{Cause: wire.CauseCKR, Function: "C_Sign", CKR: 0x80000001}, problem.DriverFailed},
+		{failed("C_Login", 0xA0), problem.PINIncorrect},
+		{login(0xA0, wire.UserNormal, flagPINLocked), problem.PINLocked},
+		{failed("C_Login", 0xA4), problem.PINLocked},
+		{failed("C_Login", 0xA3), problem.PINNotSet},
+		{failed("C_Login", 0x102), problem.PINNotSet},
+		{failed("C_Login", 0x50), problem.UserCancelled},
+		{failed("C_Login", 0x104), problem.Busy},
+		{login(0xA0, wire.UserSO, flagPINLocked), problem.PINIncorrect}, // the user's PIN is, the PUK is not
+		{login(0xA0, wire.UserSO, flagSOLocked), problem.PUKLocked},
+		{login(0xA4, wire.UserSO, flagPINLocked), problem.PUKLocked},
+		{failed("C_Login", 0x103), problem.Unsupported},
+		{failed("C_SetPIN", 0xA0), problem.PINIncorrect},
+		{failed("C_SetPIN", 0xA1), problem.PINUnsuitable},
+		{failed("C_InitPIN", 0xA2), problem.PINUnsuitable},
+		{failed("C_InitPIN", 0x1B8), problem.PINUnsuitable},
+		{failed("C_SetPIN", 0xA4), problem.Unsupported},
+		{failed("C_Sign", 0x32), problem.TokenAbsent},
+		{failed("C_Sign", 0xE1), problem.TokenUnrecognized},
+		{failed("C_Sign", 0x05), problem.DriverFailed},
+		{failed("C_Sign", 0x21), problem.Unsupported},
+		{failed("C_CreateObject", 0x31), problem.TokenFull},
+		{failed("C_GenerateKeyPair", 0x31), problem.TokenFull},
+		{failed("C_GenerateKeyPair", 0xE2), problem.KeyGenerationForbidden},
+		{failed("C_GenerateKeyPair", 0x54), problem.KeyGenerationForbidden},
+		{failed("C_GenerateKeyPair", 0x103), problem.KeyGenerationForbidden},
+		{failed("C_GenerateKeyPair", 0xD1), problem.KeyGenerationForbidden},
+		{failed("C_GenerateKeyPair", 0x62), problem.Unsupported},
+		{failed("C_GenerateKeyPair", 0x70), problem.Unsupported},
+		{failed("C_Sign", 0x80000001), problem.DriverFailed},
 		{wire.Failure{Cause: wire.CauseToken}, problem.TokenAbsent},
 		{wire.Failure{Cause: wire.CauseKey}, problem.KeyAbsent},
 		{wire.Failure{Cause: wire.CauseUnsupported}, problem.Unsupported},
@@ -238,20 +312,30 @@ func TestSignaturesAreVerifiedBeforeTheyLeave(t *testing.T) {
 	r, s, err := ecdsa.Sign(rand.Reader, key, digest)
 	require.NoError(t, err)
 	raw := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
-	der, err := finish(key.Public(), crypto.SHA256, digest, raw)
+	der, err := finish(key.Public(), crypto.SHA256, false, digest, raw)
 	require.NoError(t, err)
 	assert.True(t, ecdsa.VerifyASN1(&key.PublicKey, digest, der))
 	for name, raw := range map[string][]byte{
 		"too short": raw[1:], "zero": make([]byte, 64), "another's": append(bytes.Clone(raw[32:]), raw[:32]...), "nothing": nil,
 	} {
-		_, err := finish(key.Public(), crypto.SHA256, digest, raw)
+		_, err := finish(key.Public(), crypto.SHA256, false, digest, raw)
 		assert.Equal(t, problem.DriverFailed, problem.CodeOf(err), name)
 	}
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
-	_, err = finish(rsaKey.Public(), crypto.SHA256, digest, raw)
+	_, err = finish(rsaKey.Public(), crypto.SHA256, false, digest, raw)
 	assert.Equal(t, problem.DriverFailed, problem.CodeOf(err))
-	_, err = finish(nil, crypto.SHA256, digest, raw)
+	pkcs1, err := rsa.SignPKCS1v15(rand.Reader, rsaKey, crypto.SHA256, digest)
+	require.NoError(t, err)
+	_, err = finish(rsaKey.Public(), crypto.SHA256, true, digest, pkcs1)
+	assert.Equal(t, problem.DriverFailed, problem.CodeOf(err), "PKCS#1 v1.5 where PSS was asked for")
+	for salt, want := range map[int]problem.Code{32: "", 20: problem.DriverFailed} {
+		pss, err := rsa.SignPSS(rand.Reader, rsaKey, crypto.SHA256, digest, &rsa.PSSOptions{SaltLength: salt})
+		require.NoError(t, err)
+		_, err = finish(rsaKey.Public(), crypto.SHA256, true, digest, pss)
+		assert.Equal(t, want, problem.CodeOf(err), "a salt of %d octets", salt)
+	}
+	_, err = finish(nil, crypto.SHA256, false, digest, raw)
 	assert.Equal(t, problem.DriverFailed, problem.CodeOf(err))
 }
 
@@ -261,12 +345,22 @@ func TestCandidatesAreEachFileOnce(t *testing.T) {
 	require.NoError(t, os.WriteFile(module, nil, 0o600))
 	require.NoError(t, os.Symlink(module, link))
 	s := New(Config{Modules: []string{module, link, "/nowhere/other.so"}, OnlyModules: true})
-	assert.Equal(t, []candidate{{module, true}, {"/nowhere/other.so", true}}, s.candidates())
-	for system, paths := range known {
-		for _, path := range paths {
-			assert.True(t, system == "windows" || filepath.IsAbs(path), path)
+	assert.Equal(t, []candidate{{path: module, told: true}, {path: "/nowhere/other.so", told: true}}, s.candidates())
+	s = New(Config{Modules: []string{module}, Parameters: map[string]string{module: "configdir='sql:x'"}, OnlyModules: true})
+	assert.Equal(t, []candidate{{path: module, reserved: "configdir='sql:x'", told: true}}, s.candidates())
+	for _, table := range []map[string][]string{makers, open} {
+		for system, paths := range table {
+			for _, path := range paths {
+				assert.True(t, system == "windows" && strings.HasPrefix(path, `C:\`) || filepath.IsAbs(path), path)
+				_, err := filepath.Match(path, "")
+				assert.NoError(t, err, path)
+			}
 		}
 	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lib-1.2.so"), nil, 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "lib-3.so"), 0o700))
+	assert.Equal(t, []string{filepath.Join(dir, "lib-1.2.so"), module},
+		existing([]string{filepath.Join(dir, "lib-*.so"), module, filepath.Join(dir, "nothing.so")}))
 }
 
 func FuzzCompose(f *testing.F) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"certsign/agent"
@@ -15,6 +17,7 @@ import (
 type token struct {
 	wire.Token
 	place   agent.Place
+	module  candidate
 	process *process
 }
 
@@ -29,6 +32,7 @@ type scanned struct {
 	processes []*process
 	tokens    []*token
 	failures  []failure
+	unknown   []string // readers with something that no module recognises
 }
 
 // end ends all processes, at the same time.
@@ -50,14 +54,12 @@ func (s *scanned) keep(p *process) {
 	}
 }
 
-// scan asks all modules at the same time which tokens they have. The caller must end what it gets.
-func (s *Store) scan(ctx context.Context) (*scanned, error) {
-	modules := s.candidates()
+// scan asks modules at the same time which tokens they have. The caller must end what it gets.
+func (s *Store) scan(ctx context.Context, modules []candidate) (*scanned, error) {
 	if len(modules) == 0 {
 		return &scanned{}, nil
 	}
-	helper, err := s.helper()
-	if err != nil {
+	if _, err := s.helper(""); err != nil {
 		return nil, err
 	}
 	type outcome struct {
@@ -70,42 +72,77 @@ func (s *Store) scan(ctx context.Context) (*scanned, error) {
 	for i, m := range modules {
 		o := &outcomes[i]
 		wg.Go(func() {
+			var helper string
+			if helper, o.err = s.helper(machineOf(m.path)); o.err != nil {
+				return
+			}
 			if o.process, o.err = start(helper, m.path, s.config.Timeout); o.err != nil {
 				return
 			}
-			o.err = o.process.call(ctx, s.config.Timeout, wire.OpTokens, nil, nil, &o.result)
+			o.err = o.process.call(ctx, s.config.Timeout, wire.OpTokens, wire.TokensParams{Reserved: m.reserved}, nil, &o.result)
 		})
 	}
 	wg.Wait()
 
 	all := &scanned{}
+	var unfit []failure
 	for i, o := range outcomes {
 		if o.process != nil {
 			all.processes = append(all.processes, o.process)
 		}
 		if o.err != nil {
 			s.config.Log.Warn("PKCS#11 module failed", "module", modules[i].path, "err", o.err)
-			if modules[i].told || !notSetUp(o.err) {
+			switch {
+			case modules[i].told || !notSetUp(o.err):
 				all.failures = append(all.failures, failure{modules[i].path, o.err})
+			case problem.CodeOf(o.err) == problem.DriverMismatch:
+				unfit = append(unfit, failure{modules[i].path, o.err})
 			}
 			continue
 		}
 		for _, t := range o.result.Tokens {
-			// SoftHSM2 and others always show one more slot with a token that nobody initialised.
-			if t.Flags&(flagInitialized|flagPINInitialized) != 0 {
-				all.tokens = append(all.tokens, &token{Token: t, place: newPlace(t), process: o.process})
+			if isToken(t) {
+				all.tokens = append(all.tokens, &token{Token: t, place: newPlace(t), module: modules[i], process: o.process})
 			}
 		}
+		all.unknown = append(all.unknown, o.result.Unknown...)
 	}
 	all.tokens = distinct(all.tokens)
+	for _, t := range all.tokens {
+		s.seen.Store(t.place.ID, t.module)
+	}
+	all.unknown = strangers(all.unknown, all.tokens)
+	if len(all.tokens) == 0 { // else the 64-bit driver is there too, or another
+		all.failures = append(all.failures, unfit...)
+	}
 	return all, nil
+}
+
+// isToken leaves out what is no token for anybody's keys: one that nobody initialised, such as SoftHSM2 and others always
+// show, and the virtual readers of Windows Hello, whose keys are the operating system's.
+func isToken(t wire.Token) bool {
+	return t.Flags&(flagInitialized|flagPINInitialized) != 0 && !strings.Contains(strings.ToLower(t.SlotName), "windows hello")
+}
+
+// strangers returns the readers in which no module recognises anything, each once. Of two drivers one mostly does not know
+// the card of the other.
+func strangers(unknown []string, tokens []*token) []string {
+	var all []string
+	for _, reader := range unknown {
+		known := slices.ContainsFunc(tokens, func(t *token) bool { return t.SlotName == reader })
+		if reader != "" && !known && !slices.Contains(all, reader) {
+			all = append(all, reader)
+		}
+	}
+	return all
 }
 
 // notSetUp says whether a module of the table gave a plain answer that it does not work here: a driver that came with the
 // system and was never configured is not worth a word.
 func notSetUp(err error) bool {
 	var f *wire.Failure
-	return errors.As(err, &f) && (f.Cause == wire.CauseCKR || f.Cause == wire.CauseLoad)
+	return errors.As(err, &f) && (f.Cause == wire.CauseCKR || f.Cause == wire.CauseLoad) ||
+		problem.CodeOf(err) == problem.DriverMismatch
 }
 
 // distinct leaves each token once. The same token through two modules belongs to the first. Two tokens in one module that
@@ -132,9 +169,20 @@ func distinct(tokens []*token) []*token {
 	return kept
 }
 
-// reach finds one token and keeps its process alone. The caller must end the process.
+// reach finds one token and keeps its process alone. The module through which it was seen last is asked first, so that no
+// other driver is disturbed. The caller must end the process.
 func (s *Store) reach(ctx context.Context, place string) (*token, error) {
-	all, err := s.scan(ctx)
+	if last, ok := s.seen.Load(place); ok {
+		t, err := s.reachThrough(ctx, place, []candidate{last.(candidate)})
+		if problem.CodeOf(err) != problem.TokenAbsent {
+			return t, err
+		}
+	}
+	return s.reachThrough(ctx, place, s.candidates())
+}
+
+func (s *Store) reachThrough(ctx context.Context, place string, modules []candidate) (*token, error) {
+	all, err := s.scan(ctx, modules)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +212,7 @@ func (t *token) keys(ctx context.Context) ([]tokenKey, error) {
 	return compose(t.place, result.Objects), nil
 }
 
-// key finds one key of a token.
+// key finds one key of a token, among those that it shows.
 func (t *token) key(ctx context.Context, id string) (tokenKey, error) {
 	keys, err := t.keys(ctx)
 	if err != nil {

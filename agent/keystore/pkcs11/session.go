@@ -25,7 +25,18 @@ type session struct {
 	public  crypto.PublicKey
 	consent *agent.Consent
 	spendAs string
-	pad     bool
+	pad     bool // a key that asks each time asks on the reader
+	pss     bool // the token signs with RSA-PSS
+}
+
+func (s *Store) session(t *token, public crypto.PublicKey, consent *agent.Consent, spendAs string) *session {
+	opened := &session{
+		store: s, process: t.process, place: t.place.ID, public: public, consent: consent, spendAs: spendAs, pad: logIn(t.Flags) == wire.LogInPad,
+	}
+	if public, ok := public.(*rsa.PublicKey); ok {
+		opened.pss = can(t.Token, ckmRSAPKCSPSS, flagSign, uint64(public.N.BitLen()))
+	}
+	return opened
 }
 
 var errClosed = errors.New("the session is closed")
@@ -33,16 +44,13 @@ var errClosed = errors.New("the session is closed")
 // Public implements crypto.Signer.
 func (s *session) Public() crypto.PublicKey { return s.public }
 
-// Sign implements crypto.Signer: PKCS#1 v1.5 for RSA, ASN.1 DER for ECDSA. A signature that does not verify is not returned.
+// Sign implements crypto.Signer: PKCS#1 v1.5 and PSS for RSA, ASN.1 DER for ECDSA. A signature that does not verify is not
+// returned.
 func (s *session) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if s.process == nil {
 		return nil, errClosed
 	}
-	hash, err := agent.CheckDigest(digest, opts)
-	if err != nil {
-		return nil, err
-	}
-	data, err := input(s.public, hash, digest)
+	hash, params, err := s.params(digest, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -51,13 +59,33 @@ func (s *session) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]by
 	}
 	limit := s.store.config.Timeout
 	if s.pad {
-		limit *= longTimes // a key that asks each time asks on the reader
+		limit *= longTimes
 	}
 	var result wire.SignResult
-	if err := s.process.call(context.Background(), limit, wire.OpSign, wire.SignParams{Data: data}, nil, &result); err != nil {
+	if err := s.process.call(context.Background(), limit, wire.OpSign, params, nil, &result); err != nil {
 		return nil, s.store.absent(s.place, err)
 	}
-	return finish(s.public, hash, digest, result.Signature)
+	return finish(s.public, hash, params.PSS != "", digest, result.Signature)
+}
+
+// hashes are the hashes that sign, as the language of the module process names them.
+var hashes = map[crypto.Hash]wire.Hash{crypto.SHA256: wire.SHA256, crypto.SHA384: wire.SHA384, crypto.SHA512: wire.SHA512}
+
+// params is what the token is asked to sign.
+func (s *session) params(digest []byte, opts crypto.SignerOpts) (crypto.Hash, wire.SignParams, error) {
+	if opts, ok := opts.(*rsa.PSSOptions); ok {
+		hash, err := agent.CheckPSS(s.public, digest, opts)
+		if err == nil && !s.pss {
+			err = problem.New(problem.Unsupported, "the token makes no RSA-PSS signatures through this driver")
+		}
+		return hash, wire.SignParams{Data: digest, PSS: hashes[hash]}, err
+	}
+	hash, err := agent.CheckDigest(digest, opts)
+	if err != nil {
+		return 0, wire.SignParams{}, err
+	}
+	data, err := input(s.public, hash, digest)
+	return hash, wire.SignParams{Data: data}, err
 }
 
 // Close ends the process, and with it the log-in and the PIN.
@@ -89,11 +117,15 @@ func (s *Store) absent(place string, err error) error {
 }
 
 // finish turns what the token gave into the signature that Go's callers expect, and verifies it.
-func finish(public crypto.PublicKey, hash crypto.Hash, digest, signature []byte) ([]byte, error) {
+func finish(public crypto.PublicKey, hash crypto.Hash, pss bool, digest, signature []byte) ([]byte, error) {
 	valid := false
 	switch public := public.(type) {
 	case *rsa.PublicKey:
-		valid = rsa.VerifyPKCS1v15(public, hash, digest, signature) == nil
+		if pss {
+			valid = rsa.VerifyPSS(public, hash, digest, signature, &rsa.PSSOptions{Hash: hash, SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		} else {
+			valid = rsa.VerifyPKCS1v15(public, hash, digest, signature) == nil
+		}
 	case *ecdsa.PublicKey:
 		var err error
 		if signature, err = derSignature(public, signature); err != nil {

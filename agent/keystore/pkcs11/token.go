@@ -22,6 +22,9 @@ const (
 	flagPINFinalTry    = 0x00020000
 	flagPINLocked      = 0x00040000
 	flagPINToBeChanged = 0x00080000
+	flagSOCountLow     = 0x00100000
+	flagSOFinalTry     = 0x00200000
+	flagSOLocked       = 0x00400000
 
 	flagRemovable = 0x00000002
 	flagHardware  = 0x00000004
@@ -31,6 +34,7 @@ const (
 
 	ckmRSAKeyPairGen = 0x00000000
 	ckmRSAPKCS       = 0x00000001
+	ckmRSAPKCSPSS    = 0x0000000D
 	ckmECKeyPairGen  = 0x00001040
 	ckmECDSA         = 0x00001041
 )
@@ -64,7 +68,7 @@ func newPlace(t wire.Token) agent.Place {
 	case err != nil:
 		p.Problem = string(problem.CodeOf(err))
 	case len(p.Keys) == 0 || t.Flags&flagWriteProtected != 0:
-		p.Problem = string(problem.Unsupported)
+		p.Problem = string(problem.KeyGenerationForbidden)
 	}
 	return p
 }
@@ -78,6 +82,19 @@ func pinState(flags uint64) agent.PINState {
 	case flags&flagPINFinalTry != 0:
 		return agent.PINFinal
 	case flags&flagPINCountLow != 0:
+		return agent.PINLow
+	}
+	return agent.PINOK
+}
+
+// pukState says the same of the security officer's PIN, which people know as the PUK.
+func pukState(flags uint64) agent.PINState {
+	switch {
+	case flags&flagSOLocked != 0:
+		return agent.PINLocked
+	case flags&flagSOFinalTry != 0:
+		return agent.PINFinal
+	case flags&flagSOCountLow != 0:
 		return agent.PINLow
 	}
 	return agent.PINOK
@@ -121,23 +138,25 @@ var kinds = []struct {
 	{agent.P384, wire.GenerateParams{Type: wire.KeyEC, Curve: wire.OIDP384}, 384, ckmECKeyPairGen, ckmECDSA},
 }
 
+// can says whether a token has a mechanism for keys of that size.
+func can(t wire.Token, mechanism, flag, bits uint64) bool {
+	for _, m := range t.Mechanisms {
+		if m.Type != mechanism || m.Flags&flag == 0 {
+			continue
+		}
+		// PKCS#11 wants bits for RSA and EC both; drivers that leave the sizes out write zeros.
+		if m.Max == 0 || m.Min <= bits && bits <= m.Max {
+			return true
+		}
+	}
+	return false
+}
+
 // algorithms returns the keys that the token can make and sign with.
 func algorithms(t wire.Token) []agent.KeyAlgorithm {
-	has := func(mechanism, flag, bits uint64) bool {
-		for _, m := range t.Mechanisms {
-			if m.Type != mechanism || m.Flags&flag == 0 {
-				continue
-			}
-			// PKCS#11 wants bits for RSA and EC both; drivers that leave the sizes out write zeros.
-			if m.Max == 0 || m.Min <= bits && bits <= m.Max {
-				return true
-			}
-		}
-		return false
-	}
 	var all []agent.KeyAlgorithm
 	for _, k := range kinds {
-		if has(k.generate, flagGenerateKeyPair, k.bits) && has(k.sign, flagSign, k.bits) {
+		if can(t, k.generate, flagGenerateKeyPair, k.bits) && can(t, k.sign, flagSign, k.bits) {
 			all = append(all, k.algorithm)
 		}
 	}

@@ -16,6 +16,7 @@ type Identity struct {
 // Token is a token in a slot.
 type Token struct {
 	Slot       uint64      `json:"slot"`
+	SlotName   string      `json:"slotName"` // CK_SLOT_INFO's description, mostly the reader's name
 	SlotFlags  uint64      `json:"slotFlags"`
 	Identity   Identity    `json:"identity"`
 	Flags      uint64      `json:"flags"`
@@ -32,26 +33,38 @@ type Mechanism struct {
 	Flags uint64 `json:"flags"`
 }
 
+// TokensParams load the module, at the first call.
+type TokensParams struct {
+	// Reserved is for C_Initialize's pReserved, which PKCS#11 wants to be NULL and NSS's softokn to be parameters.
+	Reserved string `json:"reserved,omitempty"`
+}
+
 // TokensResult is what the module has in its slots.
 type TokensResult struct {
-	Module string  `json:"module"` // what the module calls itself
-	Tokens []Token `json:"tokens"`
+	Module  string   `json:"module"` // what the module calls itself
+	Tokens  []Token  `json:"tokens"`
+	Unknown []string `json:"unknown,omitempty"` // the names of slots with something that the module does not recognise
 }
 
 // Check holds the result against the limits.
 func (r *TokensResult) Check() error {
-	if len(r.Tokens) > MaxSlots {
-		return fmt.Errorf("%w: %d tokens", ErrFrame, len(r.Tokens))
+	if len(r.Tokens)+len(r.Unknown) > MaxSlots {
+		return fmt.Errorf("%w: %d tokens", ErrFrame, len(r.Tokens)+len(r.Unknown))
 	}
+	names := append([]string{r.Module}, r.Unknown...)
 	for _, t := range r.Tokens {
-		for _, text := range []string{t.Identity.Label, t.Identity.Manufacturer, t.Identity.Model, t.Identity.Serial} {
-			if len(text) > 128 {
-				return fmt.Errorf("%w: a token's name of %d octets", ErrFrame, len(text))
-			}
+		names = append(names, t.SlotName, t.Identity.Label, t.Identity.Manufacturer, t.Identity.Model, t.Identity.Serial)
+	}
+	for _, name := range names {
+		if len(name) > maxName {
+			return fmt.Errorf("%w: a name of %d octets", ErrFrame, len(name))
 		}
 	}
 	return nil
 }
+
+// maxName is more than any text of PKCS#11, which has 64 octets at most, is when what is no UTF-8 has been replaced.
+const maxName = 200
 
 // SlotParams names a slot and the token that must be in it.
 type SlotParams struct {
@@ -143,9 +156,11 @@ type GenerateParams struct {
 	Label string  `json:"label"`
 }
 
-// GenerateResult is the public half of a new key.
+// GenerateResult is the public half of a new key, and what the token says of the private one, where it says it.
 type GenerateResult struct {
-	Public Object `json:"public"`
+	Public           Object `json:"public"`
+	Local            *bool  `json:"local,omitempty"`            // CKA_LOCAL
+	NeverExtractable *bool  `json:"neverExtractable,omitempty"` // CKA_NEVER_EXTRACTABLE
 }
 
 // Check holds the result against the limits.
@@ -167,10 +182,22 @@ type KeyResult struct {
 // Check holds the result against the limits.
 func (r *KeyResult) Check() error { return r.Public.check() }
 
-// SignParams is one signature with the chosen key: CKM_RSA_PKCS over a DigestInfo, or CKM_ECDSA over a digest.
+// SignParams is one signature with the chosen key: CKM_RSA_PKCS over a DigestInfo, CKM_RSA_PKCS_PSS or CKM_ECDSA over a
+// digest.
 type SignParams struct {
 	Data []byte `json:"data"`
+	PSS  Hash   `json:"pss,omitempty"` // RSA-PSS with that hash, MGF1 with the same, and a salt of its length
 }
+
+// Hash is a hash function.
+type Hash string
+
+// The hashes.
+const (
+	SHA256 Hash = "sha256"
+	SHA384 Hash = "sha384"
+	SHA512 Hash = "sha512"
+)
 
 // SignResult is a signature as PKCS#11 has it; for ECDSA r and s side by side.
 type SignResult struct {
@@ -210,6 +237,26 @@ type AttachResult struct {
 type DeleteParams struct {
 	ID []byte `json:"id"`
 }
+
+// PINParams set the user's PIN of a token: from the first secret to the second, in at most one C_Login.
+type PINParams struct {
+	SlotParams
+	User User `json:"user"` // whose PIN the first secret is
+	// LogIn is LogInPIN, or LogInPad: then both secrets are empty, and the person enters them on the reader.
+	LogIn LogIn `json:"logIn"`
+	// OldAsPUK: where no security officer can log in, the first secret may be given to C_SetPIN of a public session, which
+	// some drivers take as a PUK. Only for a PIN that is locked: elsewhere it could count as a wrong PIN.
+	OldAsPUK bool `json:"oldAsPUK,omitempty"`
+}
+
+// User is who a PIN belongs to.
+type User string
+
+// The users: who uses the keys, and the security officer, whose PIN people know as the PUK.
+const (
+	UserNormal User = "user"
+	UserSO     User = "so"
+)
 
 // Checker is a result with limits.
 type Checker interface{ Check() error }

@@ -18,12 +18,13 @@ import (
 )
 
 // Version is the language's version.
-const Version = 1
+const Version = 2
 
 // The limits of a frame, in octets.
 const (
 	MaxJSON   = 4 << 20
-	MaxSecret = 256
+	MaxPIN    = 255          // a PIN, password or PUK
+	MaxSecret = 2 + 2*MaxPIN // one of them, or two as Pair puts them together
 )
 
 // The limits of what a module may say.
@@ -38,14 +39,15 @@ type Op string
 
 // The operations, with their parameters and results. A process serves one session with one token after another calls.
 const (
-	OpTokens   Op = "tokens"   // → TokensResult
-	OpObjects  Op = "objects"  // SlotParams → ObjectsResult; without log-in
+	OpTokens   Op = "tokens"   // TokensParams → TokensResult; loads the module
+	OpObjects  Op = "objects"  // SlotParams → ObjectsResult; without log-in, or in the open session
 	OpOpen     Op = "open"     // OpenParams and the PIN → nothing; a session, logged in
 	OpGenerate Op = "generate" // GenerateParams → GenerateResult; in the open session
 	OpKey      Op = "key"      // KeyParams → KeyResult; the key for the next OpSign
 	OpSign     Op = "sign"     // SignParams → SignResult
 	OpAttach   Op = "attach"   // AttachParams → AttachResult
 	OpDelete   Op = "delete"   // DeleteParams → nothing
+	OpSetPIN   Op = "set-pin"  // PINParams and a Pair of secrets → nothing; without a session
 	OpEnd      Op = "end"      // → nothing; the process ends
 )
 
@@ -81,6 +83,7 @@ type Failure struct {
 	Function string `json:"function,omitempty"` // of PKCS#11, for example "C_Login"
 	CKR      uint64 `json:"ckr,omitempty"`
 	Detail   string `json:"detail,omitempty"`
+	User     User   `json:"user,omitempty"`  // whose PIN it was, after a log-in that failed
 	Flags    uint64 `json:"flags,omitempty"` // the token's, after a log-in that failed
 }
 
@@ -91,6 +94,22 @@ func (f *Failure) Error() string {
 	default:
 		return fmt.Sprintf("%s: %s", f.Cause, f.Detail)
 	}
+}
+
+// Pair puts two PINs into one secret, and Split takes them apart again. Both are at most MaxPIN octets long.
+func Pair(first, second []byte) []byte {
+	both := make([]byte, 0, 2+len(first)+len(second))
+	both = append(both, byte(len(first)), byte(len(second)))
+	return append(append(both, first...), second...)
+}
+
+// Split returns parts of secret, not copies.
+func Split(secret []byte) (first, second []byte, err error) {
+	if len(secret) < 2 || len(secret) != 2+int(secret[0])+int(secret[1]) {
+		return nil, nil, fmt.Errorf("%w: no two secrets", ErrFrame)
+	}
+	end := 2 + int(secret[0])
+	return secret[2:end:end], secret[end:], nil
 }
 
 // ErrFrame is a frame that breaks the limits or the form.

@@ -43,7 +43,7 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 	for name, frame := range map[string]string{
 		"half a header":            "\x00\x00\x00",
 		"a body over the limit":    "\x00\x40\x00\x01\x00\x00\x00\x00",
-		"a secret over the limit":  "\x00\x00\x00\x02\x00\x00\x01\x01{}",
+		"a secret over the limit":  "\x00\x00\x00\x02\x00\x00\x02\x01{}",
 		"a body cut short":         "\x00\x00\x00\x09\x00\x00\x00\x00{}",
 		"a secret cut short":       "\x00\x00\x00\x02\x00\x00\x00\x04{}12",
 		"no JSON":                  "\x00\x00\x00\x02\x00\x00\x00\x00{]",
@@ -118,11 +118,28 @@ func TestPublicKeysAreReadAsTokensShowThem(t *testing.T) {
 	}
 }
 
+func TestTwoSecretsTravelAsOne(t *testing.T) {
+	long := strings.Repeat("x", wire.MaxPIN)
+	for _, c := range [][2]string{{"1234", "567890"}, {"", ""}, {"", "1"}, {long, long}} {
+		both := wire.Pair([]byte(c[0]), []byte(c[1]))
+		assert.LessOrEqual(t, len(both), wire.MaxSecret)
+		first, second, err := wire.Split(both)
+		require.NoError(t, err)
+		assert.Equal(t, c, [2]string{string(first), string(second)})
+	}
+	for _, wrong := range []string{"", "\x00", "\x01\x00", "\x00\x00x", "\x02\x02abc", "\x02\x02abcde"} {
+		_, _, err := wire.Split([]byte(wrong))
+		assert.ErrorIs(t, err, wire.ErrFrame, "%q", wrong)
+	}
+}
+
 func TestResultsHaveLimits(t *testing.T) {
 	long := make([]byte, wire.MaxAttribute+1)
 	for name, result := range map[string]wire.Checker{
 		"tokens":             &wire.TokensResult{Tokens: make([]wire.Token, wire.MaxSlots+1)},
-		"a token's name":     &wire.TokensResult{Tokens: []wire.Token{{Identity: wire.Identity{Label: strings.Repeat("x", 129)}}}},
+		"a token's name":     &wire.TokensResult{Tokens: []wire.Token{{Identity: wire.Identity{Label: strings.Repeat("x", 201)}}}},
+		"unknown slots":      &wire.TokensResult{Unknown: make([]string, wire.MaxSlots+1)},
+		"a slot's name":      &wire.TokensResult{Unknown: []string{strings.Repeat("x", 201)}},
 		"objects":            &wire.ObjectsResult{Objects: make([]wire.Object, wire.MaxObjects+1)},
 		"an attribute":       &wire.ObjectsResult{Objects: []wire.Object{{Value: long}}},
 		"a new key":          &wire.GenerateResult{Public: wire.Object{Modulus: long}},
@@ -156,6 +173,15 @@ func FuzzReadCall(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, secret, sameSecret)
 		require.Equal(t, call.Op, same.Op)
+	})
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Add(wire.Pair([]byte("1234"), []byte("5678")))
+	f.Fuzz(func(t *testing.T, secret []byte) {
+		if first, second, err := wire.Split(secret); err == nil {
+			require.Equal(t, secret, wire.Pair(first, second))
+		}
 	})
 }
 
