@@ -5,6 +5,7 @@
 //   node testdata/e2e/demo.mjs              the walk; exit status 0 only when every step was checked
 //   node testdata/e2e/demo.mjs --keep       the same three programs kept running, with seeded accounts
 //   node testdata/e2e/demo.mjs --keyboard   one journey with Tab, Enter, Space and typing only
+//   node testdata/e2e/demo.mjs --windows    a certificate in each key store of the Windows build, and a declaration signed with it, under Wine
 //   node testdata/e2e/demo.mjs --screens    pictures of every page and window, Polish and English
 
 import { root } from './lib/require.mjs';
@@ -15,18 +16,19 @@ import { journey } from './journey.mjs';
 import { keep } from './keep.mjs';
 import { keyboard } from './keyboard.mjs';
 import { screens } from './screens.mjs';
+import { windows } from './windows.mjs';
 
-const modes = { '--keep': keep, '--keyboard': keyboard, '--screens': screens };
+const modes = { '--keep': keep, '--keyboard': keyboard, '--screens': screens, '--windows': windows };
 const [option, ...rest] = process.argv.slice(2);
 if (rest.length > 0 || (option !== undefined && !(option in modes))) {
   console.error(`usage: node testdata/e2e/demo.mjs [${Object.keys(modes).join('|')}]`);
   process.exit(2);
 }
 const mode = modes[option] ?? journey;
-const dir = `${root}/build/${option === undefined || option === '--keep' ? 'demo' : option.slice(2)}`;
+const dir = `${root}/build/${{ '--keyboard': 'keyboard', '--screens': 'screens', '--windows': 'windows-journey' }[option] ?? 'demo'}`;
 
 let ended = false;
-for (const signal of ['SIGINT', 'SIGTERM']) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.once(signal, () => {
     ended = true;
     void stopAll().then(() => process.exit(mode === keep ? 0 : 130));

@@ -318,6 +318,32 @@ func TestNoBrowserProcessOutlivesItsQuestion(t *testing.T) {
 	assert.Equal(t, problem.UserCancelled, problem.CodeOf(<-o.result))
 }
 
+func TestWhatABrowserLeavesBehindGoesWithItsWindow(t *testing.T) {
+	for name, c := range map[string]struct {
+		folder string
+		own    bool
+	}{
+		"in a folder of the window":                     {"w", true},
+		"unless its sockets would have too long a name": {strings.Repeat("w", 60), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := shortDir(t)
+			t.Setenv("TMPDIR", base)
+			w, err := New(Config{Command: []string{"/bin/sh", "-c", `: >"$TMPDIR/left"; sleep 60`, "sh", "{url}"}, Dir: filepath.Join(base, c.folder)})
+			require.NoError(t, err)
+			o := open(t, w, approve(w))
+			left, private := filepath.Join(base, "left"), filepath.Join(w.config.Dir, "tmp")
+			if c.own {
+				left = filepath.Join(private, "left")
+			}
+			require.Eventually(t, func() bool { _, err := os.Stat(left); return err == nil }, 10*time.Second, 10*time.Millisecond)
+			require.NoError(t, w.Close())
+			assert.ErrorIs(t, <-o.result, context.Canceled)
+			assert.NoDirExists(t, private)
+		})
+	}
+}
+
 func TestClosingTheBrowserIsANo(t *testing.T) {
 	w := newWindow(t, "pl", chromiumCommand(t)...)
 	o := open(t, w, approve(w))

@@ -101,10 +101,19 @@ var idle = []string{"/bin/sh", "-c", "sleep 60", "sh", "{url}"}
 
 func newWindow(t *testing.T, lang string, command ...string) *Window {
 	t.Helper()
-	w, err := New(Config{Command: command, Dir: filepath.Join(t.TempDir(), "window"), Language: lang})
+	w, err := New(Config{Command: command, Dir: filepath.Join(shortDir(t), "window"), Language: lang})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = w.Close() })
 	return w
+}
+
+// shortDir is t.TempDir with a name that leaves room for sockets.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cs")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // open asks in the background.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -76,7 +77,12 @@ func (w *Window) show(ctx context.Context, q *question) error {
 	if err != nil {
 		return err
 	}
-	defer browser.Stop()
+	defer func() {
+		browser.Stop()
+		if dir := w.temporary(); dir != "" {
+			_ = os.RemoveAll(dir)
+		}
+	}()
 	err = s.wait(ctx, browser)
 	if ctx.Err() == nil {
 		s.farewell(server)
@@ -119,7 +125,14 @@ func (s *session) open(ctx context.Context) (*child.Process, error) {
 	if err := prepareProfile(profile, command[0]); err != nil {
 		return nil, problem.Wrap(problem.PromptUnavailable, err, "no profile for the window")
 	}
-	browser, err := child.Start(ctx, exec.Command(command[0], command[1:]...))
+	cmd := exec.Command(command[0], command[1:]...)
+	if dir := s.w.temporary(); dir != "" {
+		if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
+			return nil, problem.Wrap(problem.PromptUnavailable, err, "no folder for the window's temporary files")
+		}
+		cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	}
+	browser, err := child.Start(ctx, cmd)
 	if err != nil && ctx.Err() == nil {
 		return nil, problem.Wrap(problem.PromptUnavailable, err, "the window command does not start")
 	}
@@ -135,6 +148,20 @@ func prepareProfile(profile, program string) error {
 		return nil
 	}
 	return os.WriteFile(filepath.Join(profile, "user.js"), []byte(firefoxPreferences), 0o600)
+}
+
+// longestTemporary leaves room for Chromium's socket, "/org.chromium.Chromium.XXXXXX/SingletonSocket": the path of a socket
+// has less than 108 octets (unix(7)), on macOS 104, and Chromium does not start when it has more.
+const longestTemporary = 103 - 46
+
+// temporary is a private folder for the browser's temporary files, since one that is ended leaves some behind; "" where
+// they go where every program's go: on Windows, and where the folder's name is too long.
+func (w *Window) temporary() string {
+	dir := filepath.Join(w.config.Dir, "tmp")
+	if runtime.GOOS == "windows" || len(dir) > longestTemporary {
+		return ""
+	}
+	return dir
 }
 
 // How long a window may be without a page before it counts as closed.

@@ -28,11 +28,11 @@ export class Windows {
     this.seen = new Set();
     rmSync(this.dir, { recursive: true, force: true });
     mkdirSync(this.dir, { recursive: true });
-    const script = `${this.dir}/window.sh`;
+    this.script = `${this.dir}/window.sh`;
     // Each window has a profile of its own, named by its process, where Chromium writes its debugging port.
-    writeFileSync(script, `#!/bin/sh\nmkdir -p "${this.dir}/$$"\nexec chromium ${headless.join(' ')} --lang=${lang} --window-size=780,920 --remote-debugging-port=0 ` +
+    writeFileSync(this.script, `#!/bin/sh\nmkdir -p "${this.dir}/$$"\nexec chromium ${headless.join(' ')} --lang=${lang} --window-size=780,920 --remote-debugging-port=0 ` +
       `--user-data-dir="${this.dir}/$$" --app="$1" >"${this.dir}/$$.log" 2>&1\n`, { mode: 0o700 });
-    this.command = [script, '{url}'];
+    this.command = [this.script, '{url}'];
   }
 
   /** Waits for the next window of a kind ("origin", "store", "sign", "notice") and returns its page. Notices that come first are closed. */
@@ -85,10 +85,17 @@ export class Windows {
   }
 }
 
-/** The keyboard of a display. */
+/** The keyboard of a display, before a PIN program: its windows' class, and the keys that lead from a new password to its repetition. */
 export class Keyboard {
-  constructor(display) {
+  constructor(display, { program = 'pinentry', toRepetition = ['Tab', 'Tab'] } = {}) { // between the two lies the button that shows what was typed
+    Object.assign(this, { program, toRepetition });
     this.env = { ...process.env, DISPLAY: display };
+  }
+
+  /** The PIN program's windows, the newest last. */
+  async #dialogs() {
+    const { stdout } = await run('xdotool', ['search', '--onlyvisible', '--class', this.program], { env: this.env, ok: 'any' });
+    return stdout.trim().split('\n').filter(Boolean);
   }
 
   async xdotool(...args) {
@@ -97,20 +104,14 @@ export class Keyboard {
 
   /** Waits for the PIN program's dialog and returns its window. */
   async dialog({ timeout = 60_000 } = {}) {
-    const id = await until('the PIN dialog', async () => {
-      const { stdout } = await run('xdotool', ['search', '--onlyvisible', '--class', 'pinentry'], { env: this.env, ok: 'any' });
-      return stdout.trim().split('\n').at(-1);
-    }, { timeout, every: 100 });
+    const id = await until('the PIN dialog', async () => (await this.#dialogs()).at(-1), { timeout, every: 100 });
     await this.xdotool('windowfocus', '--sync', id);
     await pause(150);
     return id;
   }
 
   async gone(id) {
-    await until('the PIN dialog to close', async () => {
-      const { stdout } = await run('xdotool', ['search', '--onlyvisible', '--class', 'pinentry'], { env: this.env, ok: 'any' });
-      return !stdout.split('\n').includes(id);
-    }, { every: 50 });
+    await until('the PIN dialog to close', async () => !(await this.#dialogs()).includes(id), { every: 50 });
   }
 
   type(text) {
@@ -135,11 +136,11 @@ export class Keyboard {
     await this.gone(id);
   }
 
-  /** Answers a question for a new password, which is typed twice; between the two fields lies the button that shows it. */
+  /** Answers a question for a new password, which is typed twice. */
   async newPassword(secret, { picture, wait } = {}) {
     const id = await this.dialog({ timeout: wait });
     await this.type(secret);
-    await this.key('Tab', 'Tab');
+    await this.key(...this.toRepetition);
     await this.type(secret);
     if (picture) await this.picture(picture);
     await this.key('Return');

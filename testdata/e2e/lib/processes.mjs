@@ -1,9 +1,13 @@
 // Programs: run to their end, or kept running until this process ends. Only what was started here is ever stopped, by its id.
 
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createServer } from 'node:net';
+
+// Browsers leave folders behind when they are killed; they get a place that is removed at the end.
+process.env.TMPDIR = mkdtempSync(join(tmpdir(), 'certsign-e2e-'));
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -41,11 +45,21 @@ export function run(program, args, { ok = [0], input, ...options } = {}) {
 }
 
 const running = [];
+const last = [() => rmSync(process.env.TMPDIR, { recursive: true, force: true, maxRetries: 5 })];
+
+/** Has f done when this process ends, however that comes about; the last that was asked for is done first. */
+export function finish(f) {
+  last.unshift(f);
+}
+
+// A program that is started here does not outlive this process, even when that is killed (prctl(2), PR_SET_PDEATHSIG).
+const tied = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'TERM'] : [];
 
 /** Starts a program that stays. Its output goes to the log file. */
 export function start(name, program, args, { log, env = process.env, cwd, stdio = [] } = {}) {
   const out = openSync(log, 'a');
-  const child = spawn(program, args, { env, cwd, stdio: ['ignore', out, out, ...stdio] });
+  const [command, ...rest] = [...tied, program, ...args];
+  const child = spawn(command, rest, { env, cwd, stdio: ['ignore', out, out, ...stdio] });
   closeSync(out);
   const started = { name, child, log, ended: undefined };
   child.on('error', (error) => (started.ended = error.message));
@@ -70,7 +84,16 @@ export async function stopAll() {
   while (running.length > 0) await stop(running.at(-1));
 }
 
-process.on('exit', () => running.forEach((s) => s.ended === undefined && s.child.kill('SIGKILL')));
+process.on('exit', () => {
+  running.forEach((s) => s.ended === undefined && s.child.kill('SIGKILL'));
+  for (const f of last) {
+    try {
+      f();
+    } catch (error) {
+      console.error(`cleaning up: ${error.message}`);
+    }
+  }
+});
 
 /** Waits until check() is true, and fails at once when the program ends before. */
 export function ready(started, what, check, options) {

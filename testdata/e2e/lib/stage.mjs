@@ -8,6 +8,7 @@ import { headless, Keyboard, startDisplay, Windows } from './desktop.mjs';
 import { Hands } from './agent.mjs';
 import { Visitor } from './portal.mjs';
 import { Recorder } from './recorder.mjs';
+import { Computer, WineAgent, WineCard, WineWindows } from './wine.mjs';
 import { Agent, answers, Authority, Card, emptyFolder, password, ports } from './world.mjs';
 
 const firstPort = 18731;
@@ -24,9 +25,9 @@ export function cast() {
 
 /**
  * Starts everything below dir. With own, the agent's windows and PIN program come up on this computer's display, as it finds
- * them itself; else where the driver is the person.
+ * them itself; else where the driver is the person. With wine, the agent is the Windows build.
  */
-export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false, record = false } = {}) {
+export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false, record = false, wine = false } = {}) {
   emptyFolder(dir);
   mkdirSync(`${dir}/screenshots`, { recursive: true });
   const accounts = cast();
@@ -56,13 +57,8 @@ export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false
     }
   });
 
-  const card = new Card(dir);
-  await step('a card is there: SoftHSM2 with a PIN', () => card.initialise());
-
   const display = own ? process.env.DISPLAY : await startDisplay(dir);
-  const windows = own ? undefined : new Windows(dir, { lang });
-  const keyboard = new Keyboard(display);
-  const agent = new Agent(dir, { windows, display, card, lang });
+  const { card, windows, keyboard, agent } = await (wine ? onWine(dir, { display, lang }) : onLinux(dir, { display, lang, own }));
   const others = await foreignAgents();
   await step('certsign knows the portal, its CA and that CA\u2019s root, and runs', async () => {
     let roots = rootFile;
@@ -70,7 +66,7 @@ export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false
       roots = `${dir}/agent-roots.pem`;
       writeFileSync(roots, readFileSync(rootFile, 'utf8') + readFileSync(recorder.certificate, 'utf8'));
     }
-    await agent.certsign('sites', 'add', '--name', 'PUESC test', '--origin', authority.url, '--ca', authority.ca, '--root', roots);
+    await agent.certsign('sites', 'add', '--name', 'PUESC test', '--origin', authority.url, '--ca', authority.ca, '--root', agent.path(roots));
     await agent.run();
   });
   const hands = new Hands(windows, keyboard, { pictures: `${dir}/screenshots` });
@@ -89,6 +85,26 @@ export async function raise(dir, { wantedPorts = false, lang = 'pl', own = false
       }
     },
   };
+}
+
+/** A person's things on this computer. */
+async function onLinux(dir, { display, lang, own }) {
+  const card = new Card(dir);
+  await step('a card is there: SoftHSM2 with a PIN', () => card.initialise());
+  const windows = own ? undefined : new Windows(dir, { lang });
+  return { card, windows, keyboard: new Keyboard(display), agent: new Agent(dir, { windows, display, card, lang }) };
+}
+
+/** The same things on a computer with Wine. */
+async function onWine(dir, { display, lang }) {
+  const computer = new Computer(dir, display);
+  await step('Wine makes a Windows computer', () => computer.install());
+  const card = new WineCard(dir, computer);
+  await step('a card is there: the module of testdata/pkcs11 with a PIN', () => card.initialise());
+  const windows = new WineWindows(dir, computer, { lang });
+  await windows.listen();
+  const keyboard = new Keyboard(display, { program: 'certsign.exe', toRepetition: ['Tab'] });
+  return { card, windows, keyboard, agent: new WineAgent(dir, computer, { windows, card, lang }) };
 }
 
 /** Enters the cast in the register and gives each an account. */
@@ -113,7 +129,7 @@ async function foreignAgents() {
 
 /** A browser for the portal. Each visitor has a context of their own. */
 export async function openPortal(world, { lang = world.lang, ...more } = {}) {
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: headless.filter((f) => f !== '--no-sandbox'), ...more });
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: [...headless.filter((f) => f !== '--no-sandbox'), ...(world.agent.flags ?? [])], ...more });
   return {
     browser,
     async visitor(account, options = {}) {

@@ -99,6 +99,11 @@ export class Agent {
     writeFileSync(`${this.home}/config.yaml`, Object.entries(settings).map(([k, v]) => `${k}: ${JSON.stringify(v)}\n`).join(''), { mode: 0o600 });
   }
 
+  /** A file's name as the agent says it. */
+  path(file) {
+    return file;
+  }
+
   certsign(...args) {
     return run(bin('certsign'), ['--home', this.home, ...args], { env: this.env });
   }
