@@ -76,6 +76,8 @@ const (
 	LogCertificate     Event = "certificate"
 	LogCeremonyCleaned Event = "ceremony-cleaned"
 	LogDeleted         Event = "deleted"
+	LogKeyImported     Event = "key-imported"
+	LogKeyCopied       Event = "key-copied"  // as it lies in its store, encrypted
 	LogPINChanged      Event = "pin-changed" // or a key file's password; the method says how
 )
 

@@ -49,6 +49,12 @@ type Importer interface {
 	Import(ctx context.Context, bundle Bundle, pin AskPIN) (Key, error)
 }
 
+// Copier is a KeyStore whose keys can be copied as they lie there, encrypted. No store gives out a bare key.
+type Copier interface {
+	// Copy returns the key's file, octet for octet, and its name.
+	Copy(ctx context.Context, id string) (file []byte, name string, err error)
+}
+
 // Bundle is a private key and what belongs to it, as a .p12, .pfx or PEM file holds them.
 type Bundle struct {
 	Private crypto.Signer

@@ -181,8 +181,14 @@ func (d *Dir) Lock(name string) (*Lock, error) { return d.lock(name, true) }
 // TryLock takes the lock of that name, or returns ErrLocked at once.
 func (d *Dir) TryLock(name string) (*Lock, error) { return d.lock(name, false) }
 
-func (d *Dir) lock(name string, wait bool) (*Lock, error) {
-	f, err := os.OpenFile(d.Path(name), os.O_RDWR|os.O_CREATE, 0o600)
+func (d *Dir) lock(name string, wait bool) (*Lock, error) { return lockPath(d.Path(name), wait) }
+
+// TryLockPath is TryLock for a lock outside an agent's folder: the file at path, which is made.
+func TryLockPath(path string) (*Lock, error) { return lockPath(path, false) }
+
+func lockPath(path string, wait bool) (*Lock, error) {
+	name := filepath.Base(path)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}

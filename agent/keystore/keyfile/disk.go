@@ -1,30 +1,69 @@
 package keyfile
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
+	"certsign/agent/home"
 	"certsign/internal/problem"
 )
 
-// tempPrefix starts the names of files that are being written.
-const tempPrefix = ".certsign-"
+// tempPrefix starts the names of files that are being written, lockName is the folder's lock.
+const (
+	tempPrefix = ".certsign-"
+	lockName   = ".lock"
+)
+
+// disk is each step that changes something, so that tests can make any of them fail or be the last.
+type disk interface {
+	create(dir string) (file, error) // a file of a new name that starts with tempPrefix, for its owner alone
+	rename(from, to string) error
+	remove(path string) error
+	syncFolder(dir string) error
+}
+
+type file interface {
+	io.WriteCloser
+	Sync() error
+	Name() string
+}
+
+type systemDisk struct{}
+
+func (systemDisk) create(dir string) (file, error) { return os.CreateTemp(dir, tempPrefix+"*") } // 0600
+func (systemDisk) rename(from, to string) error    { return os.Rename(from, to) }
+func (systemDisk) remove(path string) error        { return os.Remove(path) }
+
+// syncFolder makes the names in a folder last. Windows does that by itself and cannot open a folder.
+func (systemDisk) syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
 
 // writeFile replaces a file as a whole: whenever the machine stops, the old content or the new one is there, never a part.
-// Only the owner may read it. The directory is synchronised too, so that the new name lasts.
-func writeFile(path string, b []byte) (err error) {
+// Only the owner may read it. The directory is synchronised too, so that the new name lasts. After an error the old content
+// is there, except when the very last step failed: then the new one is, and may not outlive a power cut.
+func writeFile(d disk, path string, b []byte) (err error) {
 	defer func() {
 		if err != nil {
 			err = problem.Wrap(problem.StoreUnavailable, err, "the key file cannot be written")
 		}
 	}()
-	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*") // 0600
+	f, err := d.create(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
@@ -34,24 +73,37 @@ func writeFile(path string, b []byte) (err error) {
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = d.rename(f.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, d.remove(f.Name()))
 	}
-	return syncFolder(filepath.Dir(path))
+	return d.syncFolder(filepath.Dir(path))
 }
 
-// syncFolder makes the names in a folder last. Windows does that by itself and cannot open a folder.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
+// lockTime is how long to wait for another process that writes; it holds the lock for one write.
+const lockTime = 10 * time.Second
+
+// lock keeps every other writer away from the folder. Whatever is half written then is what a crash left, and is removed.
+// No lock is held while a person is asked.
+func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTime)
+	defer cancel()
+	for {
+		lock, err := home.TryLockPath(filepath.Join(s.dir, lockName))
+		if err == nil {
+			s.sweep()
+			return lock.Unlock, nil
+		}
+		if !errors.Is(err, home.ErrLocked) {
+			return nil, problem.Wrap(problem.StoreUnavailable, err, "the folder of key files cannot be locked")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, problem.Wrap(problem.StoreUnavailable, err, "another program is writing key files")
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // readFile reads at most limit octets, and fails when there are more.
@@ -92,24 +144,22 @@ func checkFolder(dir string) error {
 	return nil
 }
 
-// leftover is how old a file must be before it counts as what a crash left behind.
-const leftover = 10 * time.Minute
-
 // sweep removes what a crash left behind: files that were being written, and public parts whose key never came. It does
-// what it can; the next time does the rest.
-func sweep(dir string) {
-	files, err := os.ReadDir(dir)
+// what it can; the next time does the rest. The folder is locked.
+func (s *Store) sweep() {
+	files, err := os.ReadDir(s.dir)
 	if err != nil {
 		return
 	}
 	for _, file := range files {
-		found, err := file.Info()
-		if err != nil || !found.Mode().IsRegular() || time.Since(found.ModTime()) < leftover {
-			continue
-		}
-		path := filepath.Join(dir, file.Name())
-		if name, isPublic := strings.CutSuffix(path, extPublic); isPublic {
-			if _, err := os.Lstat(name + extKey); !errors.Is(err, os.ErrNotExist) {
+		path := filepath.Join(s.dir, file.Name())
+		name, isPublic := strings.CutSuffix(path, extPublic)
+		switch {
+		case !file.Type().IsRegular():
+		case strings.HasPrefix(file.Name(), tempPrefix):
+			_ = s.disk.remove(path)
+		case isPublic:
+			if _, err := os.Lstat(name + extKey); !errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
 			// Only what we wrote: the person may have pointed us at a folder with files of others.
@@ -118,9 +168,7 @@ func sweep(dir string) {
 			} else if _, err := readPublicPart(b); err != nil {
 				continue
 			}
-			_ = os.Remove(path)
-		} else if strings.HasPrefix(file.Name(), tempPrefix) {
-			_ = os.Remove(path)
+			_ = s.disk.remove(path)
 		}
 	}
 }

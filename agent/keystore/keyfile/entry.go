@@ -3,7 +3,9 @@ package keyfile
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"os"
+	"slices"
 
 	"certsign/agent"
 	"certsign/internal/problem"
@@ -18,6 +20,7 @@ const (
 type entry struct {
 	path   string
 	public *publicPart
+	disk   disk
 }
 
 // read reads the public part, and sees whether the key file is there.
@@ -41,7 +44,7 @@ func (e *entry) key() agent.Key {
 	return agent.Key{
 		Store: Name, ID: e.public.id, Place: PlaceID, Label: e.public.label, Where: e.path + extKey,
 		Algorithm: agent.AlgorithmOf(e.public.public), Public: e.public.public,
-		Chain: e.public.chain, Created: e.public.created,
+		Chain: e.public.chain, Created: e.public.created, Made: e.public.made,
 	}
 }
 
@@ -50,7 +53,7 @@ func (e *entry) writePublic() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(e.path+extPublic, b)
+	return writeFile(e.disk, e.path+extPublic, b)
 }
 
 // unlock asks for the password, once, and opens the key file. The password is returned for writing the file again and
@@ -60,7 +63,8 @@ func (e *entry) unlock(ctx context.Context, pin agent.AskPIN, purpose agent.Purp
 	if err != nil {
 		return nil, nil, problem.Wrap(problem.KeyAbsent, err, "the key file cannot be read")
 	}
-	if err := checkSealed(sealed, maxIterations); err != nil {
+	iterations, err := checkSealed(sealed, maxIterations)
+	if err != nil {
 		return nil, nil, problem.Wrap(problem.IntegrityFailed, err, "the key file is damaged")
 	}
 	password, err := pin(ctx, agent.PINRequest{
@@ -78,22 +82,24 @@ func (e *entry) unlock(ctx context.Context, pin agent.AskPIN, purpose agent.Purp
 		password.Wipe()
 		return nil, nil, problem.New(problem.IntegrityFailed, "the key file holds another key than its public part says")
 	}
+	content.sealed, content.iterations = sealed, iterations
 	return content, password, nil
 }
 
 // compare holds the public part against what was inside the key file. A missing chain is put right: a crash came between
 // the two writes. Another chain means that somebody changed what the person was shown: it is put right too, but this key
 // is not used with what was chosen by a wrong name.
-func (e *entry) compare(content *content) error {
-	same := len(e.public.chain) == len(content.chain)
-	for i := 0; same && i < len(content.chain); i++ {
-		same = bytes.Equal(e.public.chain[i], content.chain[i])
-	}
-	if same {
+func (s *Store) compare(ctx context.Context, e *entry, content *content) error {
+	if slices.EqualFunc(e.public.chain, content.chain, sameCertificate) {
 		return nil
 	}
 	missing := len(e.public.chain) == 0
-	e.public.chain = content.chain
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	e.public.chain = rawChain(content.chain)
 	if err := e.writePublic(); err != nil {
 		return err
 	}
@@ -102,4 +108,14 @@ func (e *entry) compare(content *content) error {
 	}
 	return problem.New(problem.IntegrityFailed,
 		"the certificate shown for this key was not the one in the key file; it has been put right, look at it again")
+}
+
+func sameCertificate(der []byte, c *x509.Certificate) bool { return bytes.Equal(der, c.Raw) }
+
+func rawChain(chain []*x509.Certificate) [][]byte {
+	raw := make([][]byte, len(chain))
+	for i, c := range chain {
+		raw[i] = c.Raw
+	}
+	return raw
 }

@@ -19,12 +19,14 @@
 package keyfile
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,27 +46,23 @@ const (
 	PlaceID = "keyfile"
 )
 
-// Iterations is the count for both key derivations and for the MAC. A guess costs whoever has the file at least one
-// derivation of the MAC key (RFC 7292, B.2), the cheapest of the three: 0.32 s on one core of a 2.5 GHz Xeon, where the
-// whole file takes 1.6 s to open.
-const Iterations = 600_000
-
 // Store is the keys in one folder.
 type Store struct {
 	dir        string
-	iterations int
+	iterations int // 0: as calibrated
+	disk       disk
 }
 
 // Option changes a Store.
 type Option func(*Store)
 
-// WithIterations sets another count than Iterations for files that are written. It is there for tests that make many
-// keys; certsign itself never uses it.
+// WithIterations sets another count of iterations for files that are written. It is there for tests that make many keys;
+// certsign itself never uses it.
 func WithIterations(n int) Option { return func(s *Store) { s.iterations = n } }
 
 // New returns the store in that folder, which is made when the first key is.
 func New(dir string, opts ...Option) *Store {
-	s := &Store{dir: dir, iterations: Iterations}
+	s := &Store{dir: dir, disk: systemDisk{}}
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -76,6 +74,10 @@ var (
 	_ agent.Attacher = (*Store)(nil)
 	_ agent.Placer   = (*Store)(nil)
 	_ agent.Deleter  = (*Store)(nil)
+
+	_ agent.Importer   = (*Store)(nil)
+	_ agent.PINChanger = (*Store)(nil)
+	_ agent.Copier     = (*Store)(nil)
 )
 
 // Name implements agent.KeyStore.
@@ -120,45 +122,102 @@ func (s *Store) Generate(ctx context.Context, req agent.GenerateRequest, consent
 	if !ok {
 		return agent.Key{}, nil, problem.New(problem.Unsupported, "key algorithm %q", req.Algorithm)
 	}
-	if err := makeFolder(s.dir); err != nil {
-		return agent.Key{}, nil, err
-	}
-	sweep(s.dir)
-
-	label := cleanLabel(req.Label)
-	password, err := pin(ctx, agent.PINRequest{New: true, Label: label, Where: s.dir, Purpose: agent.PurposeEnroll})
+	e, private, err := s.generate(ctx, generate, cleanLabel(req.Label), pin)
 	if err != nil {
 		return agent.Key{}, nil, err
+	}
+	return e.key(), &session{private: private, consent: consent, spendAs: req.Place}, nil
+}
+
+func (s *Store) generate(ctx context.Context, generate func() (crypto.Signer, error), label string, pin agent.AskPIN) (*entry, crypto.Signer, error) {
+	password, err := s.newPassword(ctx, label, agent.PurposeEnroll, pin)
+	if err != nil {
+		return nil, nil, err
 	}
 	defer password.Wipe()
-	if err := agent.CheckPassword(password.Bytes()); err != nil {
-		return agent.Key{}, nil, err
-	}
-
 	private, err := generate()
 	if err != nil {
-		return agent.Key{}, nil, fmt.Errorf("generate %s: %w", req.Algorithm, err)
+		return nil, nil, fmt.Errorf("generate key: %w", err)
 	}
 	p, err := newPublicPart(private.Public(), label, time.Now())
 	if err != nil {
-		return agent.Key{}, nil, err
+		return nil, nil, err
 	}
-	sealed, err := encode(private, nil, password, s.iterations)
+	p.made = agent.Made{Local: agent.StatedYes, NeverExtractable: agent.StatedNo}
+	e, err := s.add(ctx, p, private, nil, password)
+	return e, private, err
+}
+
+// newPassword asks for the password of a file that is about to be written into the folder.
+func (s *Store) newPassword(ctx context.Context, label string, purpose agent.Purpose, pin agent.AskPIN) (*agent.Secret, error) {
+	if err := makeFolder(s.dir); err != nil {
+		return nil, err
+	}
+	password, err := pin(ctx, agent.PINRequest{New: true, Label: label, Where: s.dir, Purpose: purpose})
 	if err != nil {
-		return agent.Key{}, nil, err
+		return nil, err
+	}
+	if err := agent.CheckPassword(password.Bytes()); err != nil {
+		password.Wipe()
+		return nil, err
+	}
+	return password, nil
+}
+
+// add writes a key that is not in the folder yet. It is complete on the disk when add returns it.
+func (s *Store) add(ctx context.Context, p *publicPart, private crypto.Signer, chain []*x509.Certificate, password *agent.Secret) (*entry, error) {
+	sealed, err := encode(private, chain, password, s.count())
+	if err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return agent.Key{}, nil, problem.Wrap(problem.UserCancelled, err, "")
+		return nil, problem.Wrap(problem.UserCancelled, err, "")
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, err := s.find(p.id); err == nil {
+		return nil, problem.New(problem.StoreUnavailable, "another program stored this key meanwhile")
+	}
+	e, err := s.free(p)
+	if err != nil {
+		return nil, err
 	}
 	// The public part goes first: a crash in between leaves no key that nobody can see.
-	e := &entry{path: filepath.Join(s.dir, p.fileName()), public: p}
-	if err := e.writePublic(); err != nil {
-		return agent.Key{}, nil, err
+	if err = e.writePublic(); err == nil {
+		err = writeFile(s.disk, e.path+extKey, sealed)
 	}
-	if err := writeFile(e.path+extKey, sealed); err != nil {
-		return agent.Key{}, nil, errors.Join(err, os.Remove(e.path+extPublic))
+	if err != nil {
+		_ = s.disk.remove(e.path + extKey) // when the last step failed, it is there
+		return nil, errors.Join(err, s.disk.remove(e.path+extPublic))
 	}
-	return e.key(), &session{private: private, consent: consent, spendAs: req.Place}, nil
+	return e, nil
+}
+
+// free returns an entry under a name that no file has: one whose public part was lost must not be written over.
+func (s *Store) free(p *publicPart) (*entry, error) {
+	for n := 1; n <= maxEntries; n++ {
+		e := &entry{path: filepath.Join(s.dir, p.fileName()), public: p, disk: s.disk}
+		if n > 1 {
+			e.path = fmt.Sprintf("%s-%d", e.path, n)
+		}
+		_, key := os.Lstat(e.path + extKey)
+		_, public := os.Lstat(e.path + extPublic)
+		if errors.Is(key, fs.ErrNotExist) && errors.Is(public, fs.ErrNotExist) {
+			return e, nil
+		}
+	}
+	return nil, problem.New(problem.StoreUnavailable, "no name is free for the key file")
+}
+
+// count is the iterations of files that are written.
+func (s *Store) count() int {
+	if s.iterations > 0 {
+		return s.iterations
+	}
+	return calibrated()
 }
 
 var generators = map[agent.KeyAlgorithm]func() (crypto.Signer, error){
@@ -182,7 +241,7 @@ func (s *Store) Open(ctx context.Context, id string, consent *agent.Consent, pin
 		return nil, err
 	}
 	password.Wipe()
-	if err := e.compare(content); err != nil {
+	if err := s.compare(ctx, e, content); err != nil {
 		return nil, err
 	}
 	return &session{private: content.private, consent: consent, spendAs: id}, nil
@@ -194,44 +253,125 @@ func (s *Store) Attach(ctx context.Context, id string, chain [][]byte, pin agent
 	if err != nil {
 		return err
 	}
-	certificates, err := parseChain(chain)
+	return s.attach(ctx, e, chain, pin)
+}
+
+func (s *Store) attach(ctx context.Context, e *entry, chain [][]byte, pin agent.AskPIN) error {
+	certificates, err := chainOf(e.public.public, chain)
 	if err != nil {
-		return problem.Wrap(problem.CertificateMismatch, err, "the certificate cannot be read")
-	}
-	if len(certificates) == 0 || !samePublic(certificates[0].PublicKey, e.public.public) {
-		return problem.New(problem.CertificateMismatch, "the certificate holds another key")
+		return err
 	}
 	content, password, err := e.unlock(ctx, pin, agent.PurposeStore)
 	if err != nil {
 		return err
 	}
 	defer password.Wipe()
-	sealed, err := encode(content.private, certificates, password, s.iterations)
+	content.chain = certificates
+	return s.rewrite(ctx, e, content, password)
+}
+
+// chainOf reads a chain whose first certificate must hold the key: certificate_mismatch.
+func chainOf(public crypto.PublicKey, chain [][]byte) ([]*x509.Certificate, error) {
+	certificates, err := parseChain(chain)
+	if err != nil {
+		return nil, problem.Wrap(problem.CertificateMismatch, err, "the certificate cannot be read")
+	}
+	if len(certificates) == 0 || !samePublic(certificates[0].PublicKey, public) {
+		return nil, problem.New(problem.CertificateMismatch, "the certificate holds another key")
+	}
+	return certificates, nil
+}
+
+// rewrite replaces a key file by one with that content under that password, and the public part after it.
+func (s *Store) rewrite(ctx context.Context, e *entry, content *content, password *agent.Secret) error {
+	sealed, err := encode(content.private, content.chain, password, max(s.count(), content.iterations))
 	if err != nil {
 		return err
 	}
-	if err := writeFile(e.path+extKey, sealed); err != nil {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	now, err := readFile(e.path+extKey, maxKeyFile)
+	switch {
+	case err != nil:
+		return problem.Wrap(problem.KeyAbsent, err, "the key file cannot be read")
+	case !bytes.Equal(now, content.sealed):
+		return problem.New(problem.StoreUnavailable, "another program changed the key file meanwhile")
+	}
+	if err := writeFile(s.disk, e.path+extKey, sealed); err != nil {
 		return err
 	}
 	// A crash here leaves a public part without the certificate: opening the key mends it, and so does attaching again.
-	e.public.chain = chain
+	if slices.EqualFunc(e.public.chain, content.chain, sameCertificate) {
+		return nil
+	}
+	e.public.chain = rawChain(content.chain)
 	return e.writePublic()
 }
 
-// Delete implements agent.Deleter. It asks for no password: whoever may write the folder can delete the file anyway, and
-// a key whose password is forgotten must not stay for ever.
-func (s *Store) Delete(_ context.Context, id string, _ agent.AskPIN) error {
+// ChangePIN implements agent.PINChanger: the file is written anew under a new password. The old one is asked for first, and
+// must be right before the new one is asked for.
+func (s *Store) ChangePIN(ctx context.Context, id string, how agent.PINChange, pin agent.AskPIN) error {
+	if how != agent.PINRenew {
+		return problem.New(problem.Unsupported, "nobody can recover the password of a key file")
+	}
 	e, err := s.find(id)
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(e.path + extKey); err != nil {
+	content, password, err := e.unlock(ctx, pin, agent.PurposePIN)
+	if err != nil {
+		return err
+	}
+	password.Wipe()
+	password, err = pin(ctx, agent.PINRequest{New: true, Label: e.public.label, Where: e.path + extKey, Purpose: agent.PurposePIN})
+	if err != nil {
+		return err
+	}
+	defer password.Wipe()
+	if err := agent.CheckPassword(password.Bytes()); err != nil {
+		return err
+	}
+	return s.rewrite(ctx, e, content, password)
+}
+
+// Copy implements agent.Copier: the key file as it is, under its password.
+func (s *Store) Copy(_ context.Context, id string) ([]byte, string, error) {
+	e, err := s.find(id)
+	if err != nil {
+		return nil, "", err
+	}
+	sealed, err := readFile(e.path+extKey, maxKeyFile)
+	if err != nil {
+		return nil, "", problem.Wrap(problem.KeyAbsent, err, "the key file cannot be read")
+	}
+	if _, err := checkSealed(sealed, maxIterations); err != nil {
+		return nil, "", problem.Wrap(problem.IntegrityFailed, err, "the key file is damaged")
+	}
+	return sealed, filepath.Base(e.path) + extKey, nil
+}
+
+// Delete implements agent.Deleter. It asks for no password: whoever may write the folder can delete the file anyway, and
+// a key whose password is forgotten must not stay for ever.
+func (s *Store) Delete(ctx context.Context, id string, _ agent.AskPIN) error {
+	e, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := s.disk.remove(e.path + extKey); err != nil {
 		return problem.Wrap(problem.StoreUnavailable, err, "the key file cannot be deleted")
 	}
-	if err := os.Remove(e.path + extPublic); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.disk.remove(e.path + extPublic); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return problem.Wrap(problem.StoreUnavailable, err, "the key is deleted, its public part is not")
 	}
-	return syncFolder(s.dir)
+	return s.disk.syncFolder(s.dir)
 }
 
 // maxEntries bounds what a folder can make the agent read.
@@ -252,7 +392,7 @@ func (s *Store) entries() ([]*entry, error) {
 		if !isPublic || strings.HasPrefix(name, ".") {
 			continue
 		}
-		e := &entry{path: filepath.Join(s.dir, name)}
+		e := &entry{path: filepath.Join(s.dir, name), disk: s.disk}
 		if e.read() != nil {
 			continue
 		}

@@ -16,6 +16,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
+
+	"certsign/agent"
 )
 
 // The limits of a public part, which is read before anything vouches for it.
@@ -35,6 +37,7 @@ type publicPart struct {
 	public  crypto.PublicKey
 	chain   [][]byte
 	created time.Time
+	made    agent.Made
 }
 
 // publicFile is a public part as it lies on the disk.
@@ -44,6 +47,8 @@ type publicFile struct {
 	PublicKey []byte    `json:"publicKey"` // DER, SubjectPublicKeyInfo
 	Chain     [][]byte  `json:"chain"`     // DER, the key's own certificate first
 	Created   time.Time `json:"created"`
+	// Local is "yes" for a key that was made here, "no" for one that was imported.
+	Local agent.Stated `json:"local,omitempty"`
 }
 
 const publicVersion = 1
@@ -101,13 +106,20 @@ func readPublicPart(b []byte) (*publicPart, error) {
 	if len(certificates) > 0 && !samePublic(certificates[0].PublicKey, public) {
 		return nil, errors.New("the certificate holds another key")
 	}
+	switch f.Local {
+	case "", agent.StatedYes, agent.StatedNo:
+	default:
+		return nil, fmt.Errorf("a key made %q", f.Local)
+	}
 	p.chain = f.Chain
+	p.made = agent.Made{Local: f.Local, NeverExtractable: agent.StatedNo} // it is a file
 	return p, nil
 }
 
 func (p *publicPart) marshal() ([]byte, error) {
 	b, err := json.MarshalIndent(publicFile{
 		Version: publicVersion, Label: p.label, PublicKey: p.spki, Chain: p.chain, Created: p.created,
+		Local: p.made.Local,
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write public part: %w", err)

@@ -26,8 +26,10 @@ const (
 
 // content is what an opened key file holds.
 type content struct {
-	private crypto.Signer
-	chain   [][]byte // without the placeholder
+	private    crypto.Signer
+	chain      []*x509.Certificate // without the placeholder
+	sealed     []byte              // the file
+	iterations int                 // of its MAC
 }
 
 // encode seals a key with its certificates, or with a placeholder when there is none yet.
@@ -66,17 +68,14 @@ func decode(sealed []byte, password *agent.Secret) (*content, error) {
 	}
 	c := &content{private: private}
 	if !isPlaceholder(leaf) {
-		c.chain = append(c.chain, leaf.Raw)
-		for _, issuer := range issuers {
-			c.chain = append(c.chain, issuer.Raw)
-		}
+		c.chain = append([]*x509.Certificate{leaf}, issuers...)
 	}
 	return c, nil
 }
 
 // checkSealed looks at a file before its password is asked for: that it is a PKCS#12 file with a MAC whose cost is
-// bounded by so many iterations. All else in the file is read only after the MAC was right.
-func checkSealed(sealed []byte, iterations int) error {
+// bounded by so many iterations. It returns their count. All else in the file is read only after the MAC was right.
+func checkSealed(sealed []byte, iterations int) (int, error) {
 	// RFC 7292, 4: PFX, and appendix D: MacData. The MAC is optional there, and required here.
 	var pfx struct {
 		Version  int
@@ -93,17 +92,17 @@ func checkSealed(sealed []byte, iterations int) error {
 	rest, err := asn1.Unmarshal(sealed, &pfx)
 	switch {
 	case err != nil:
-		return fmt.Errorf("read PFX: %w", err)
+		return 0, fmt.Errorf("read PFX: %w", err)
 	case len(rest) > 0:
-		return errors.New("octets after the PFX")
+		return 0, errors.New("octets after the PFX")
 	case pfx.Version != 3:
-		return fmt.Errorf("a PFX of version %d", pfx.Version)
+		return 0, fmt.Errorf("a PFX of version %d", pfx.Version)
 	case pfx.MacData.Mac.Algorithm.Algorithm.Equal(oidPBMAC1):
-		return errors.New("a PBMAC1 code")
+		return 0, errors.New("a PBMAC1 code")
 	case pfx.MacData.Iterations < 1 || pfx.MacData.Iterations > iterations:
-		return fmt.Errorf("%d iterations", pfx.MacData.Iterations)
+		return 0, fmt.Errorf("%d iterations", pfx.MacData.Iterations)
 	}
-	return nil
+	return pfx.MacData.Iterations, nil
 }
 
 // RFC 8018, appendix B.1: its iterations are elsewhere, and we write none.
