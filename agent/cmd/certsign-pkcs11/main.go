@@ -13,6 +13,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -46,7 +47,7 @@ func main() {
 // must not keep the process alive after the agent is gone.
 func serve(m *module, in io.Reader, out io.Writer, giveUp func()) error {
 	defer m.close()
-	calls := &calls{in: in, giveUp: giveUp}
+	calls := &calls{in: bufio.NewReader(in), giveUp: giveUp}
 	done := make(chan struct{})
 	defer close(done)
 	go calls.watch(done)
@@ -67,6 +68,7 @@ func serve(m *module, in io.Reader, out io.Writer, giveUp func()) error {
 		if next.call.Op == wire.OpEnd {
 			return nil
 		}
+		calls.during(m.session.prepare)
 	}
 }
 
@@ -76,6 +78,9 @@ func (m *module) answer(next message) (wire.Answer, error) {
 	result, failure := m.do(next.call, next.secret)
 	if failure != nil || result == nil {
 		return wire.Answer{Failure: failure}, nil
+	}
+	if signed, ok := result.(wire.SignResult); ok {
+		return wire.Answer{Signature: &signed}, nil
 	}
 	encoded, err := encode(result)
 	return wire.Answer{Result: encoded}, err

@@ -58,7 +58,10 @@ func (m *module) do(call wire.Call, secret []byte) (any, *wire.Failure) {
 	case wire.OpKey:
 		return with(call, m.session.choose)
 	case wire.OpSign:
-		return with(call, m.session.sign)
+		if call.Sign == nil {
+			return nil, refuse("nothing to sign")
+		}
+		return m.session.sign(*call.Sign)
 	case wire.OpAttach:
 		return with(call, m.session.attach)
 	case wire.OpDelete:

@@ -7,8 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// harden keeps the PIN out of a core dump and the process out of other processes' debuggers.
+// maxMemory bounds what a driver that leaks can take from the computer, in octets.
+const maxMemory = 1 << 30
+
+// harden keeps the PIN out of a core dump and the process out of other processes' debuggers, and bounds its memory.
 func harden() error {
+	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: maxMemory, Max: maxMemory}); err != nil {
+		return fmt.Errorf("bound memory: %w", err)
+	}
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return fmt.Errorf("forbid core dumps: %w", err)
 	}

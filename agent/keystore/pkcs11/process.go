@@ -1,6 +1,7 @@
 package pkcs11
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ type process struct {
 	timeout time.Duration
 	in      *os.File
 	out     *os.File
+	answers *bufio.Reader // from out
 	group   *group
 	exited  chan struct{}
 	how     string // it ended; set before exited is closed
@@ -39,7 +41,7 @@ func start(helper, module string, timeout time.Duration) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(problem.Wrap(problem.StoreUnavailable, err, "no pipe"), stdin.Close(), in.Close())
 	}
-	p := &process{module: module, timeout: timeout, in: in, out: out, exited: make(chan struct{})}
+	p := &process{module: module, timeout: timeout, in: in, out: out, answers: bufio.NewReader(out), exited: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		// On Linux the kernel kills the process when the thread that started it ends: that thread stays with it.
@@ -78,7 +80,9 @@ func (p *process) call(ctx context.Context, limit time.Duration, op wire.Op, par
 		return interrupted(err)
 	}
 	call := wire.Call{Version: wire.Version, Op: op}
-	if params != nil {
+	if p, ok := params.(wire.SignParams); ok {
+		call.Sign = &p
+	} else if params != nil {
 		var err error
 		if call.Params, err = json.Marshal(params); err != nil {
 			return err
@@ -90,7 +94,7 @@ func (p *process) call(ctx context.Context, limit time.Duration, op wire.Op, par
 	watch := context.AfterFunc(ctx, p.stop)
 	err := wire.Write(p.in, call, secret)
 	if err == nil {
-		_, err = wire.Read(p.out, &answer)
+		_, err = wire.Read(p.answers, &answer)
 	}
 	late, cancelled := !timer.Stop(), !watch()
 	if late || cancelled {
@@ -111,7 +115,12 @@ func (p *process) call(ctx context.Context, limit time.Duration, op wire.Op, par
 	if result == nil {
 		return nil
 	}
-	if err = wire.Decode(answer.Result, result); err == nil {
+	if signed, ok := result.(*wire.SignResult); ok && answer.Signature != nil {
+		*signed = *answer.Signature
+	} else {
+		err = wire.Decode(answer.Result, result)
+	}
+	if err == nil {
 		err = result.Check()
 	}
 	if err != nil {

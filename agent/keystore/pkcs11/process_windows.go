@@ -10,20 +10,24 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// maxMemory bounds what a driver that leaks can take from the computer, in octets.
+const maxMemory = 1 << 30
+
 // group is the job of a helper. It may be killed while it is released.
 type group struct {
 	mu  sync.Mutex
 	job windows.Handle // 0 once released
 }
 
-// startGroup starts the helper, without a window, in a job that Windows ends when the agent ends.
+// startGroup starts the helper, without a window, in a job of bounded memory that Windows ends when the agent ends.
 func startGroup(cmd *exec.Cmd) (*group, error) {
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
 		return nil, err
 	}
 	limits := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{}
-	limits.BasicLimitInformation.LimitFlags = windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+	limits.BasicLimitInformation.LimitFlags = windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | windows.JOB_OBJECT_LIMIT_JOB_MEMORY
+	limits.JobMemoryLimit = maxMemory
 	if _, err := windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation,
 		uintptr(unsafe.Pointer(&limits)), uint32(unsafe.Sizeof(limits))); err != nil {
 		return nil, errors.Join(err, windows.CloseHandle(job))

@@ -56,12 +56,14 @@ type Call struct {
 	Version int             `json:"version"`
 	Op      Op              `json:"op"`
 	Params  json.RawMessage `json:"params,omitempty"`
+	Sign    *SignParams     `json:"-"` // the parameters of OpSign, whose frame is no JSON
 }
 
 // Answer is the answer to the one call before it.
 type Answer struct {
-	Result  json.RawMessage `json:"result,omitempty"`
-	Failure *Failure        `json:"failure,omitempty"`
+	Result    json.RawMessage `json:"result,omitempty"`
+	Failure   *Failure        `json:"failure,omitempty"`
+	Signature *SignResult     `json:"-"` // the result of OpSign, whose frame is no JSON
 }
 
 // Cause is what kind of failure it was.
@@ -115,11 +117,15 @@ func Split(secret []byte) (first, second []byte, err error) {
 // ErrFrame is a frame that breaks the limits or the form.
 var ErrFrame = errors.New("malformed frame")
 
-// Write writes one frame: the lengths of both parts as 32-bit big-endian numbers, the JSON, the secret.
+// Write writes one frame: the lengths of both parts as 32-bit big-endian numbers, the JSON, the secret. A signature's frames
+// have a short form in place of JSON, because they are many.
 func Write(w io.Writer, message any, secret []byte) error {
-	body, err := json.Marshal(message)
-	if err != nil {
-		return fmt.Errorf("encode frame: %w", err)
+	body, short := shorten(message)
+	if !short {
+		var err error
+		if body, err = json.Marshal(message); err != nil {
+			return fmt.Errorf("encode frame: %w", err)
+		}
 	}
 	if len(body) > MaxJSON || len(secret) > MaxSecret {
 		return fmt.Errorf("%w: %d and %d octets", ErrFrame, len(body), len(secret))
@@ -150,9 +156,8 @@ func Read(r io.Reader, message any) (secret []byte, err error) {
 	if size > MaxJSON || secretSize > MaxSecret {
 		return nil, fmt.Errorf("%w: %d and %d octets", ErrFrame, size, secretSize)
 	}
-	// The buffer grows with what comes, not with what the header promises.
-	var body bytes.Buffer
-	if _, err := io.CopyN(&body, r, int64(size)); err != nil {
+	body, err := readBody(r, int64(size))
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
 	}
 	secret = make([]byte, secretSize)
@@ -160,11 +165,28 @@ func Read(r io.Reader, message any) (secret []byte, err error) {
 		clear(secret)
 		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
 	}
-	if err := Decode(body.Bytes(), message); err != nil {
+	if isShort(body) {
+		err = lengthen(body, message)
+	} else {
+		err = Decode(body, message)
+	}
+	if err != nil {
 		clear(secret)
 		return nil, err
 	}
 	return secret, nil
+}
+
+func readBody(r io.Reader, size int64) ([]byte, error) {
+	if size <= 4<<10 {
+		body := make([]byte, size)
+		_, err := io.ReadFull(r, body)
+		return body, err
+	}
+	// The buffer grows with what comes, not with what the header promises.
+	var body bytes.Buffer
+	_, err := io.CopyN(&body, r, size)
+	return body.Bytes(), err
 }
 
 // Decode reads JSON strictly: one value, no unknown names.
