@@ -65,6 +65,7 @@ func (r *keyfileRig) Store() agent.KeyStore {
 	return keyfile.New(r.dir, keyfile.WithIterations(10))
 }
 func (*keyfileRig) PIN() string           { return "Zażółć-gęślą-7!" }
+func (*keyfileRig) OffersPSS() bool       { return true }
 func (*keyfileRig) WrongPIN() string      { return "Zażółć-gęślą-8!" }
 func (r *keyfileRig) Remove(t *testing.T) { require.NoError(t, os.Rename(r.dir, r.dir+" away")) }
 

@@ -47,11 +47,15 @@ func seal(t *testing.T, dir string) (*Store, *entry, *ecdsa.PrivateKey) {
 
 func certify(t *testing.T, key *ecdsa.PrivateKey, name string) []byte {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(7), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
-	template.Subject.CommonName = name
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	der, err := selfSigned(key, name)
 	require.NoError(t, err)
 	return der
+}
+
+func selfSigned(key *ecdsa.PrivateKey, name string) ([]byte, error) {
+	template := &x509.Certificate{SerialNumber: big.NewInt(7), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
+	template.Subject.CommonName = name
+	return x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 }
 
 func answer(t *testing.T, text string) agent.AskPIN {
