@@ -86,7 +86,7 @@ type Place struct {
 	Detail   string         `json:"detail,omitempty"`
 	Hardware bool           `json:"hardware"`          // keys cannot be copied out of it: recommended
 	NewPIN   bool           `json:"newPin"`            // the person chooses a new password for the key (keyfile) rather than giving the token's PIN
-	State    PINState       `json:"pinState"`          // what the token's flags say
+	State    PINState       `json:"pinState"`          // what the token's flags say; "" where there is no token, and Problem says why
 	Problem  string         `json:"problem,omitempty"` // a problem.Code when no key can be made here now
 	Keys     []KeyAlgorithm `json:"keys"`
 }

@@ -31,6 +31,44 @@ func (a *Agent) DeleteLocal(ctx context.Context, key Key) error {
 	return errors.Join(err, a.record(log))
 }
 
+// Token is a token whose PIN can be changed, by ChangePIN.
+type Token struct {
+	Store string
+	Place
+}
+
+// Tokens returns the tokens that are there. Where there is none, it returns why as far as a store knows.
+func (a *Agent) Tokens(ctx context.Context) ([]Token, error) {
+	var all []Token
+	var broken error
+	for _, s := range a.stores {
+		placer, places := s.(Placer)
+		if _, changes := s.(PINChanger); !changes || !places {
+			continue
+		}
+		found, err := placer.Places(ctx)
+		if err != nil {
+			broken = err
+		}
+		for _, p := range found {
+			switch {
+			case p.NewPIN: // a folder of key files, each with a password of its own
+			case p.State == "": // no token
+				broken = problem.New(problem.Code(p.Problem), "%s", p.Label)
+			default:
+				all = append(all, Token{s.Name(), p})
+			}
+		}
+	}
+	switch {
+	case len(all) > 0:
+		return all, nil
+	case broken != nil:
+		return nil, broken
+	}
+	return nil, problem.New(problem.TokenAbsent, "there is no token in any reader")
+}
+
 // ChangePIN changes the PIN of a token (id is a Place.ID) or the password of a key file (id is a Key.ID) for the person's
 // own shell.
 func (a *Agent) ChangePIN(ctx context.Context, store, id string, how PINChange) error {

@@ -71,7 +71,7 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 		if len(asked) == 0 || !askAgain[code] {
 			return err
 		}
-		if last && before != nil && code == problem.CodeOf(before) {
+		if last && before != nil {
 			return before // nobody gave another one: what was wrong is what the store said
 		}
 		before = err

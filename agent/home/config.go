@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -15,8 +17,11 @@ import (
 // ConfigName is the settings file's name.
 const ConfigName = "config.yaml"
 
-// maxConfig is far more than anybody writes by hand.
-const maxConfig = 1 << 20
+// The limits are far more than anybody writes by hand.
+const (
+	maxConfig     = 1 << 20
+	maxParameters = 4 << 10
+)
 
 // Config is the person's own settings: config.yaml. No page can change or read them.
 type Config struct {
@@ -27,8 +32,8 @@ type Config struct {
 	WindowCommand Command `yaml:"window-command"`
 	// PinentryProgram asks for PINs and passwords, in the Assuan protocol. Empty: the system's own.
 	PinentryProgram string `yaml:"pinentry-program"`
-	// PKCS11Modules are the drivers of cards and tokens: paths of shared libraries.
-	PKCS11Modules []string `yaml:"pkcs11-modules"`
+	// PKCS11Modules are drivers of cards and tokens, beside those that are found by themselves.
+	PKCS11Modules []Module `yaml:"pkcs11-modules"`
 	// Proxy is an http:// or https:// proxy for everything that the agent sends out. Empty: the environment's.
 	Proxy string `yaml:"proxy"`
 	// Limits bound what pages may ask for.
@@ -41,6 +46,36 @@ type Limits struct {
 	Detached  int64 `yaml:"detached"`  // one document that is signed detached: 4 GiB
 	Documents int   `yaml:"documents"` // documents in one request: 100
 	Pages     int   `yaml:"pages"`     // pages connected at once: 32
+}
+
+// Module is a PKCS#11 driver: the absolute path of a shared library, and, for the few that want them, parameters for its
+// start (NSS's softokn does). In YAML a string, or a mapping with path and parameters.
+type Module struct {
+	Path       string
+	Parameters string
+}
+
+// UnmarshalYAML reads a path or a mapping.
+func (m *Module) UnmarshalYAML(n *yaml.Node) error {
+	*m = Module{}
+	if n.Kind == yaml.ScalarNode {
+		return n.Decode(&m.Path)
+	}
+	var fields map[string]string
+	if err := n.Decode(&fields); err != nil {
+		return err
+	}
+	for name, value := range fields {
+		switch name {
+		case "path":
+			m.Path = value
+		case "parameters":
+			m.Parameters = value
+		default:
+			return fmt.Errorf("line %d: a driver has path and parameters, not %q", n.Line, name)
+		}
+	}
+	return nil
 }
 
 // Command is a program and its arguments; in YAML a list, or a string.
@@ -109,6 +144,14 @@ func (c Config) check() error {
 	default:
 		return fmt.Errorf("language is pl or en, not %q", c.Language)
 	}
+	for _, m := range c.PKCS11Modules {
+		if !filepath.IsAbs(m.Path) {
+			return fmt.Errorf("pkcs11-modules: %q is no absolute path", m.Path)
+		}
+		if len(m.Parameters) > maxParameters || strings.ContainsRune(m.Parameters, 0) {
+			return fmt.Errorf("pkcs11-modules: the parameters of %q are too long, or hold a zero", m.Path)
+		}
+	}
 	if c.Limits.XML < 0 || c.Limits.Detached < 0 || c.Limits.Documents < 0 || c.Limits.Pages < 0 {
 		return errors.New("limits are not negative")
 	}
@@ -128,9 +171,12 @@ const template = `# CertSign: your settings. Only you can change them; a web pag
 # What asks for your PIN or password, such as pinentry-gtk-2 or pinentry-mac. Otherwise the system's own.
 #pinentry-program: /usr/bin/pinentry-gtk-2
 
-# The drivers of your cards and tokens.
+# Drivers of your cards and tokens, by absolute path, beside those that CertSign finds by itself (certsign tokens lists
+# them). Firefox's and Thunderbird's own store of keys wants to know where its files are.
 #pkcs11-modules:
-#  - /usr/lib/x86_64-linux-gnu/opensc-pkcs11.so
+#  - /opt/maker/lib/maker-pkcs11.so
+#  - path: /usr/lib/x86_64-linux-gnu/libsoftokn3.so
+#    parameters: "configdir='sql:/home/jan/.mozilla/firefox/abc.default' certPrefix='' keyPrefix='' secmod='secmod.db'"
 
 # The proxy for everything that CertSign sends out. Otherwise HTTPS_PROXY and NO_PROXY.
 #proxy: http://proxy.example:3128

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,7 +116,10 @@ func TestSettings(t *testing.T) {
 language: pl
 window-command: chromium --app={url} "--user-data-dir={profile}/my profile"
 pinentry-program: /usr/bin/pinentry
-pkcs11-modules: [/usr/lib/softhsm/libsofthsm2.so]
+pkcs11-modules:
+  - /usr/lib/softhsm/libsofthsm2.so
+  - path: /usr/lib/libsoftokn3.so
+    parameters: "configdir='sql:/home/jan'"
 proxy: http://proxy.example:3128
 limits: {xml: 1048576, detached: 5, documents: 2, pages: 3}
 `)))
@@ -123,7 +127,9 @@ limits: {xml: 1048576, detached: 5, documents: 2, pages: 3}
 	require.NoError(t, err)
 	assert.Equal(t, home.Config{
 		Language: "pl", WindowCommand: home.Command{"chromium", "--app={url}", "--user-data-dir={profile}/my profile"},
-		PinentryProgram: "/usr/bin/pinentry", PKCS11Modules: []string{"/usr/lib/softhsm/libsofthsm2.so"},
+		PinentryProgram: "/usr/bin/pinentry", PKCS11Modules: []home.Module{
+			{Path: "/usr/lib/softhsm/libsofthsm2.so"}, {Path: "/usr/lib/libsoftokn3.so", Parameters: "configdir='sql:/home/jan'"},
+		},
 		Proxy: "http://proxy.example:3128", Limits: home.Limits{XML: 1 << 20, Detached: 5, Documents: 2, Pages: 3},
 	}, c)
 	require.NoError(t, d.Write(home.ConfigName, []byte("window-command: [a, 'b c']\n")))
@@ -137,6 +143,11 @@ limits: {xml: 1048576, detached: 5, documents: 2, pages: 3}
 		"a limit that is negative":    "limits: {xml: -1}\n",
 		"something that is no map":    "- 1\n",
 		"a command that is no string": "window-command: {a: b}\n",
+		"a driver by a relative path": "pkcs11-modules: [driver.so]\n",
+		"a driver by no path":         "pkcs11-modules: [{parameters: x}]\n",
+		"a driver with more to it":    "pkcs11-modules: [{path: /driver.so, pin: '1234'}]\n",
+		"a driver that is a list":     "pkcs11-modules: [[/driver.so]]\n",
+		"parameters without an end":   "pkcs11-modules: [{path: /driver.so, parameters: " + strings.Repeat("x", 5000) + "}]\n",
 	} {
 		require.NoError(t, d.Write(home.ConfigName, []byte(text)))
 		_, err := d.Config()

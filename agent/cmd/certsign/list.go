@@ -126,11 +126,7 @@ func (c *command) tokensCommand() *cobra.Command {
 				}
 				for _, p := range o.Places {
 					list = append(list, placeJSON{o.Store, p})
-					state := string(p.State)
-					if p.Problem != "" {
-						state = c.describe(p.Problem)
-					}
-					rows = append(rows, []string{o.Store, p.Label, p.Detail, state})
+					rows = append(rows, []string{o.Store, p.Label, p.Detail, c.state(p)})
 				}
 			}
 			if c.json {
@@ -138,6 +134,22 @@ func (c *command) tokensCommand() *cobra.Command {
 			}
 			return c.printTable([]string{"STORE", "PLACE", "DETAIL", "PIN"}, rows)
 		})}
+}
+
+// state says how it stands with a place's PIN, and what to do where it does not stand well.
+func (c *command) state(p agent.Place) string {
+	switch {
+	case p.State == agent.PINLow:
+		return c.say("low: a wrong PIN was given last; fewer tries are left, and the right one restores them",
+			"low: ostatnio podano błędny PIN; zostało mniej prób, a poprawny PIN przywróci pozostałe")
+	case p.State == agent.PINFinal:
+		return c.say("final: one try is left; a wrong PIN locks the token. If you are not sure, use the PUK: certsign pin unblock",
+			"final: została jedna próba; błędny PIN zablokuje token. W razie wątpliwości użyj kodu PUK: certsign pin unblock")
+	case p.Problem != "":
+		text := problem.Describe(problem.Code(p.Problem), c.language())
+		return text.Message + " " + text.Remedy
+	}
+	return string(p.State)
 }
 
 func (c *command) describe(code string) string {

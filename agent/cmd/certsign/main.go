@@ -111,7 +111,7 @@ what you have seen and approved.`,
 	root.AddCommand(
 		c.runCommand(), c.openCommand(), c.sitesCommand(), c.enrollCommand(), c.listCommand(), c.signCommand(),
 		c.verifyCommand(), c.showCommand(), c.tokensCommand(), c.journalCommand(), c.exportCommand(), c.deleteCommand(),
-		c.versionCommand(),
+		c.pinCommand(), c.versionCommand(),
 	)
 	return root
 }

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -25,8 +26,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"certsign/internal/testpki"
+	"certsign/internal/testtool"
 )
 
 func TestMain(m *testing.M) {
@@ -45,7 +48,7 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"startca": startCA, "mint": mint, "status": status, "waitfor": waitFor, "hello": hello, "edit": edit, "pick": pick, "quit": quit,
+			"startca": startCA, "mint": mint, "status": status, "waitfor": waitFor, "hello": hello, "edit": edit, "pick": pick, "quit": quit, "blanktoken": blankToken,
 		},
 	})
 }
@@ -136,6 +139,21 @@ func pick(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("stdout holds no serial number")
 	}
 	ts.Setenv(args[0], m[1])
+}
+
+// blankToken LABEL puts a token of SoftHSM2 without a PIN into the reader; its PUK is 12345678 and $SOFTHSM its driver.
+func blankToken(ts *testscript.TestScript, _ bool, args []string) {
+	t := ts.Value("t").(*testing.T)
+	driver := testtool.File(t, "/usr/lib/softhsm/libsofthsm2.so")
+	beside := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "certsign-pkcs11") // where testscript put certsign
+	out, err := exec.Command(testtool.Need(t, "go"), "build", "-o", beside, "certsign/agent/cmd/certsign-pkcs11").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	tokens, conf := ts.MkAbs("tokens"), ts.MkAbs("softhsm2.conf")
+	ts.Check(os.MkdirAll(tokens, 0o700))
+	ts.Check(os.WriteFile(conf, []byte("directories.tokendir = "+tokens+"\nslots.removable = true\n"), 0o600))
+	ts.Setenv("SOFTHSM2_CONF", conf)
+	ts.Setenv("SOFTHSM", driver)
+	ts.Check(ts.Exec(testtool.Need(t, "pkcs11-tool"), "--module", driver, "--init-token", "--slot-index", "0", "--label", args[0], "--so-pin", "12345678"))
 }
 
 // edit FILE OLD NEW replaces text in a file.

@@ -51,7 +51,7 @@ func (s *shell) choosePlace(places []agent.Place) (agent.Place, error) {
 	var chosen agent.Place
 	for _, p := range places {
 		labels = append(labels, p.Label)
-		if s.place == "" || p.ID == s.place || p.Label == s.place || strings.HasPrefix(p.Label, s.place+" ") {
+		if s.place == "" || named(p, s.place) {
 			fits, chosen = append(fits, p.Label), p
 		}
 	}
@@ -62,6 +62,11 @@ func (s *shell) choosePlace(places []agent.Place) (agent.Place, error) {
 		return chosen, problem.New(problem.TokenAbsent, "there is no %q; there are: %s", s.place, strings.Join(labels, ", "))
 	}
 	return chosen, problem.New(problem.BadRequest, "say with --place which of: %s", strings.Join(fits, ", "))
+}
+
+// named says whether a person means that place: by its ID, or by its label, with or without the serial number.
+func named(p agent.Place, name string) bool {
+	return p.ID == name || p.Label == name || strings.HasPrefix(p.Label, name+" ")
 }
 
 // algorithm is --key, or P-256 where the place makes it, or what it makes.
@@ -103,7 +108,7 @@ const maxPINFile = 4 << 10
 
 func (f filePINs) AskPIN(_ context.Context, req agent.PINRequest) (*agent.Secret, error) {
 	if req.Incorrect && req.New {
-		return nil, problem.New(problem.PasswordWeak, "the one in the file breaks the rules")
+		return nil, req.Unfit()
 	}
 	if req.Incorrect {
 		return nil, problem.New(problem.PINIncorrect, "the one in the file was refused")

@@ -16,8 +16,18 @@ import (
 // stores is the table of key stores, in the order in which they are listed. A new one is a folder below keystore/ and a
 // line here, or in wire_OS.go when only one system has it.
 func (c *command) stores(log *slog.Logger) []agent.KeyStore {
-	tokens := []agent.KeyStore{pkcs11.New(pkcs11.Config{Modules: c.config.PKCS11Modules, Log: log})}
+	tokens := []agent.KeyStore{pkcs11.New(c.drivers(log))}
 	return slices.Concat(tokens, c.systemStores(log), []agent.KeyStore{keyfile.New(c.home.Path("keys"))})
+}
+
+// drivers are those that the person named.
+func (c *command) drivers(log *slog.Logger) pkcs11.Config {
+	config := pkcs11.Config{Parameters: map[string]string{}, Log: log}
+	for _, m := range c.config.PKCS11Modules {
+		config.Modules = append(config.Modules, m.Path)
+		config.Parameters[m.Path] = m.Parameters
+	}
+	return config
 }
 
 // agent puts an agent together, with what asks the person.

@@ -168,13 +168,12 @@ func (s *Store) Places(ctx context.Context) ([]agent.Place, error) {
 	}
 	for _, f := range found.failures {
 		places = append(places, agent.Place{
-			ID: "module:" + f.module, Label: filepath.Base(f.module), Detail: f.module, State: agent.PINOK,
-			Problem: string(problem.CodeOf(f.err)),
+			ID: "module:" + f.module, Label: filepath.Base(f.module), Detail: f.module, Problem: string(problem.CodeOf(f.err)),
 		})
 	}
 	for _, reader := range found.unknown {
 		places = append(places, agent.Place{
-			ID: "reader:" + reader, Label: reader, State: agent.PINOK, Problem: string(problem.TokenUnrecognized),
+			ID: "reader:" + reader, Label: reader, Problem: string(problem.TokenUnrecognized),
 		})
 	}
 	return places, nil
