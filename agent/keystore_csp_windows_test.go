@@ -29,15 +29,12 @@ type cspRig struct{ chains string }
 // What Wine keeps in the registry: the certificates of CurrentUser\MY and the containers of its CryptoAPI provider.
 var cspKeys = []string{`Software\Microsoft\SystemCertificates\MY`, `Software\Wine\Crypto\RSA`}
 
-func needWine(t *testing.T) {
-	t.Helper()
-	if windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() != nil {
-		t.Skip("this is no Wine, and the test empties the certificate store: run certsign selftest instead")
-	}
+// onlyWine keeps other tests of the store away until t ends.
+func onlyWine(t *testing.T) {
+	testtool.Wine(t, "csp", "the test empties the certificate store; certsign selftest runs the life cycle beside a person's keys")
 }
 
 func newCSPRig(t *testing.T) rig {
-	needWine(t)
 	r := cspRig{chains: filepath.Join(testtool.TempDir(t), "csp")}
 	r.Remove(t)
 	t.Cleanup(func() { r.Remove(t) })
@@ -72,7 +69,7 @@ func deleteTree(path string) error {
 }
 
 func TestCSPStore(t *testing.T) {
-	needWine(t)
+	onlyWine(t)
 	suite.Run(t, &storeSuite{bench{fresh: newCSPRig}})
 }
 
@@ -157,7 +154,6 @@ const (
 )
 
 func TestCSPKeyLivesOverManyProcesses(t *testing.T) {
-	needWine(t)
 	if step := os.Getenv(cspStep); step != "" {
 		b := &bench{rig: cspRig{os.Getenv(cspChains)}, ctx: t.Context()}
 		b.SetT(t)
@@ -168,6 +164,7 @@ func TestCSPKeyLivesOverManyProcesses(t *testing.T) {
 		}
 		return
 	}
+	onlyWine(t)
 	chains, id := newCSPRig(t).(cspRig).chains, ""
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -195,7 +192,8 @@ func subKeys(t *testing.T, path string) []string {
 	return names
 }
 
-// exportPrivate asks the provider for a private key, as a thief would.
+// exportPrivate asks the provider for a private key, as a thief would. That it gets one where it may is shown in the store's
+// own tests.
 func exportPrivate(container string) ([]byte, error) {
 	advapi := windows.NewLazySystemDLL("advapi32.dll")
 	name, err := windows.UTF16PtrFromString(container)

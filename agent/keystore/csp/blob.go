@@ -25,7 +25,7 @@ const (
 	algSHA384  = 0x800D
 	algSHA512  = 0x800E
 
-	magicRSA1 = 0x31415352 // "RSA1": a public key, in CryptoAPI and in CNG
+	magicRSA1 = 0x31415352 // "RSA1": a public key in CryptoAPI
 	magicRSA2 = 0x32415352 // "RSA2": a private key in CryptoAPI
 	magicECS1 = 0x31534345 // "ECS1": a public key for ECDSA on P-256
 	magicECS3 = 0x33534345 // "ECS3": on P-384
@@ -49,24 +49,7 @@ func parsePublicKeyBlob(b []byte) (*rsa.PublicKey, error) {
 		return nil, errBlob
 	}
 	slices.Reverse(modulus)
-	return newRSA(modulus, uint64(binary.LittleEndian.Uint32(b[16:])))
-}
-
-// parseRSABlob reads CNG's BCRYPT_RSAPUBLIC_BLOB: BCRYPT_RSAKEY_BLOB, the exponent, the modulus, big-endian.
-func parseRSABlob(b []byte) (*rsa.PublicKey, error) {
-	if len(b) < 24 || len(b) > maxBlob || binary.LittleEndian.Uint32(b) != magicRSA1 {
-		return nil, errBlob
-	}
-	exponent, modulus := uint64(binary.LittleEndian.Uint32(b[8:])), uint64(binary.LittleEndian.Uint32(b[12:]))
-	if exponent > 4 || modulus > maxRSA/8 || uint64(len(b)) != 24+exponent+modulus {
-		return nil, errBlob
-	}
-	e := new(big.Int).SetBytes(b[24 : 24+exponent])
-	return newRSA(b[24+exponent:], e.Uint64())
-}
-
-func newRSA(modulus []byte, exponent uint64) (*rsa.PublicKey, error) {
-	n := new(big.Int).SetBytes(modulus)
+	n, exponent := new(big.Int).SetBytes(modulus), binary.LittleEndian.Uint32(b[16:])
 	if n.BitLen() < 1024 || n.BitLen() > maxRSA || n.Bit(0) == 0 || exponent < 3 || exponent > 1<<31-1 || exponent&1 == 0 {
 		return nil, errBlob
 	}

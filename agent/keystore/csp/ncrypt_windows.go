@@ -23,9 +23,7 @@ const (
 	propLength       = "Length"
 	propExportPolicy = "Export Policy"
 	propKeyUsage     = "Key Usage"
-
-	blobRSAPublic = "RSAPUBLICBLOB"
-	blobECCPublic = "ECCPUBLICBLOB"
+	blobECCPublic    = "ECCPUBLICBLOB"
 )
 
 // cngAlgorithms are the keys that are made in cngProvider.
@@ -121,6 +119,15 @@ func (h cngHandle) delete() error {
 	return err
 }
 
+// public returns the public half of an ECDSA key.
+func (h cngHandle) public() (*ecdsa.PublicKey, error) {
+	b, err := h.export(blobECCPublic)
+	if err != nil {
+		return nil, err
+	}
+	return parseECCBlob(b)
+}
+
 func (h cngHandle) export(kind string) ([]byte, error) {
 	name, err := windows.UTF16PtrFromString(kind)
 	if err != nil {
@@ -134,17 +141,6 @@ func (h cngHandle) export(kind string) ([]byte, error) {
 		return nil, err
 	}
 	return b[:min(size, maxBlob)], nil
-}
-
-func (h cngHandle) public() (crypto.PublicKey, error) {
-	if b, err := h.export(blobECCPublic); err == nil {
-		return parseECCBlob(b)
-	}
-	b, err := h.export(blobRSAPublic)
-	if err != nil {
-		return nil, err
-	}
-	return parseRSABlob(b)
 }
 
 // copyable says whether the provider would give the private key away.
