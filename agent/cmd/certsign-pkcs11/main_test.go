@@ -121,6 +121,7 @@ func TestTextsOfTokensAreCleaned(t *testing.T) {
 		"za\xbf\xf3\xb3\xe6":     "za?",
 		"\x00":                   "",
 		"  Zażółć gęślą jaźń   ": "Zażółć gęślą jaźń",
+		"\x1b[2Jkarta\r\n\u202e": "?[2Jkarta???",
 	} {
 		assert.Equal(t, want, clean(in))
 	}

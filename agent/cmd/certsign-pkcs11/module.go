@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"unicode"
 	"unsafe"
 
 	"github.com/miekg/pkcs11"
@@ -215,10 +216,16 @@ func identity(t pkcs11.TokenInfo) wire.Identity {
 	}
 }
 
-// clean makes a text of a token safe for JSON: some drivers fill with zeros where PKCS#11 wants spaces, or write Latin-2.
+// clean makes a text of a token safe for JSON and for a person's eyes: some drivers fill with zeros where PKCS#11 wants
+// spaces, or write Latin-2, and nothing keeps a card from holding what moves a terminal's cursor.
 func clean(text string) string {
 	text, _, _ = strings.Cut(text, "\x00")
-	return strings.TrimSpace(strings.ToValidUTF8(text, "?"))
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, strings.TrimSpace(strings.ToValidUTF8(text, "?")))
 }
 
 // check says whether the slot holds that token and no other.
