@@ -51,6 +51,7 @@ type Ceremony struct {
 	Label     string    `json:"label"`
 	CSR       []byte    `json:"csr"`       // DER
 	CSRSHA256 string    `json:"csrSHA256"` // hex
+	Evidence  Evidence  `json:"evidence"`
 	State     string    `json:"state"`
 	Created   time.Time `json:"created"`
 	Chain     [][]byte  `json:"chain,omitempty"` // DER, once issued
@@ -205,14 +206,22 @@ func (a *Agent) doEnroll(ctx context.Context, c caller, params json.RawMessage) 
 	if p.Label != "" && (!plainName(p.Label) || len([]rune(p.Label)) > 64) {
 		return nil, problem.New(problem.BadRequest, "the label cannot be shown")
 	}
-	cer, key, err := a.enroll(ctx, c, Wish{Store: p.Store, Algorithm: KeyAlgorithm(p.Key), Label: p.Label})
+	cer, err := a.enroll(ctx, c, Wish{Store: p.Store, Algorithm: KeyAlgorithm(p.Key), Label: p.Label})
 	if err != nil {
 		return nil, err
 	}
 	return EnrollResult{
 		Ceremony: cer.ID, CSR: base64.StdEncoding.EncodeToString(cer.CSR), CSRSHA256: cer.CSRSHA256,
-		Evidence: Evidence{Store: cer.Store, Hardware: key.Hardware, Algorithm: string(key.Algorithm)},
+		Evidence: cer.Evidence,
 	}, nil
+}
+
+// EvidenceOf is what is stated of how a key came to be, as its store says.
+func EvidenceOf(k Key) Evidence {
+	return Evidence{
+		Store: k.Store, Hardware: k.Hardware, Algorithm: string(k.Algorithm), By: k.Made.By,
+		Local: k.Made.Local, NeverExtractable: k.Made.NeverExtractable,
+	}
 }
 
 // noRequest refuses a portal's signed request: this version does not check any, and one that is taken and not checked
@@ -230,50 +239,50 @@ func (a *Agent) EnrollLocal(ctx context.Context, site Site, wish Wish) (*Ceremon
 	if err := a.record(Entry{Event: LogRequest, Origin: LocalOrigin.String(), Method: MethodEnroll}); err != nil {
 		return nil, err
 	}
-	cer, _, err := a.enroll(ctx, c, wish)
+	cer, err := a.enroll(ctx, c, wish)
 	if err != nil {
 		return nil, errors.Join(err, a.record(Entry{Event: LogRefused, Origin: LocalOrigin.String(), Method: MethodEnroll, Code: string(problem.CodeOf(err))}))
 	}
 	return cer, nil
 }
 
-func (a *Agent) enroll(ctx context.Context, c caller, wish Wish) (*Ceremony, Key, error) {
+func (a *Agent) enroll(ctx context.Context, c caller, wish Wish) (*Ceremony, error) {
 	if !c.site.May(MayEnroll) || c.site.CA == "" {
-		return nil, Key{}, problem.New(problem.SiteUnknown, "no certification authority is set for this site")
+		return nil, problem.New(problem.SiteUnknown, "no certification authority is set for this site")
 	}
 	if a.enroller == nil {
-		return nil, Key{}, problem.New(problem.Unsupported, "this agent does not enrol")
+		return nil, problem.New(problem.Unsupported, "this agent does not enrol")
 	}
 	if err := a.approval.patient(c.origin); err != nil {
-		return nil, Key{}, err
+		return nil, err
 	}
 	leave, err := a.asking.enter(ctx)
 	if err != nil {
-		return nil, Key{}, err
+		return nil, err
 	}
 	defer leave()
-	where, place, err := a.chooseStore(ctx, c, wish)
+	where, err := a.chooseStore(ctx, c, wish)
 	if err != nil {
-		return nil, Key{}, err
+		return nil, err
 	}
 	id := NewCeremonyID()
 	hands := &Hands{agent: a, caller: c, ceremony: id}
 	cer, err := a.enroller.Begin(ctx, BeginRequest{ID: id, Site: c.site, Where: where}, hands)
 	if err != nil {
 		hands.Forget()
-		return nil, Key{}, err
+		return nil, err
 	}
-	return cer, Key{Store: cer.Store, ID: cer.Key, Hardware: place.Hardware, Algorithm: where.Algorithm}, nil
+	return cer, nil
 }
 
 // chooseStore is the window "Cryptographic service configuration" and the check of its answer.
-func (a *Agent) chooseStore(ctx context.Context, c caller, wish Wish) (StoreAnswer, Place, error) {
+func (a *Agent) chooseStore(ctx context.Context, c caller, wish Wish) (StoreAnswer, error) {
 	q := StoreQuestion{Origin: c.origin, Site: c.site.Name, CA: caName(c.site), Stores: a.storeOffers(ctx), Algorithm: wish.Algorithm}
 	usable := func(o StoreOffer) bool {
 		return o.Unavailable == "" && slices.ContainsFunc(o.Places, func(p Place) bool { return p.Problem == "" })
 	}
 	if !slices.ContainsFunc(q.Stores, usable) {
-		return StoreAnswer{}, Place{}, problem.New(problem.StoreUnavailable, "there is nowhere to keep a key")
+		return StoreAnswer{}, problem.New(problem.StoreUnavailable, "there is nowhere to keep a key")
 	}
 	if slices.ContainsFunc(q.Stores, func(o StoreOffer) bool { return o.Store == wish.Store }) {
 		q.Wish = wish.Store
@@ -289,7 +298,7 @@ func (a *Agent) chooseStore(ctx context.Context, c caller, wish Wish) (StoreAnsw
 			a.approval.declined(c.origin)
 		}
 		log := Entry{Event: LogConsentRefused, Origin: c.origin.String(), Request: c.request, Method: MethodEnroll, Code: string(problem.CodeOf(err))}
-		return StoreAnswer{}, Place{}, errors.Join(err, a.record(log))
+		return StoreAnswer{}, errors.Join(err, a.record(log))
 	}
 	a.approval.accepted(c.origin)
 	if answer.Label == "" {
@@ -302,17 +311,17 @@ func (a *Agent) chooseStore(ctx context.Context, c caller, wish Wish) (StoreAnsw
 		for _, p := range o.Places {
 			if o.Store == answer.Store && p.ID == answer.Place && o.Unavailable == "" {
 				if p.Problem != "" {
-					return StoreAnswer{}, Place{}, problem.New(problem.Code(p.Problem), "no key can be made at %s now", p.Label)
+					return StoreAnswer{}, problem.New(problem.Code(p.Problem), "no key can be made at %s now", p.Label)
 				}
 				if !slices.Contains(p.Keys, answer.Algorithm) {
-					return StoreAnswer{}, Place{}, problem.New(problem.Unsupported, "%s makes no %s keys", p.Label, answer.Algorithm)
+					return StoreAnswer{}, problem.New(problem.Unsupported, "%s makes no %s keys", p.Label, answer.Algorithm)
 				}
 				log := Entry{Event: LogConsent, Origin: c.origin.String(), Request: c.request, Method: MethodEnroll, Store: answer.Store}
-				return answer, p, a.record(log)
+				return answer, a.record(log)
 			}
 		}
 	}
-	return StoreAnswer{}, Place{}, problem.New(problem.StoreUnavailable, "there is no store %q with such a place", answer.Store)
+	return StoreAnswer{}, problem.New(problem.StoreUnavailable, "there is no store %q with such a place", answer.Store)
 }
 
 // storeOffers asks every store what it has at this moment; hardware comes first.

@@ -13,7 +13,6 @@ package enroll
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -102,7 +101,7 @@ func (d *Desk) Begin(ctx context.Context, req agent.BeginRequest, hands *agent.H
 }
 
 // makeKey makes the key and signs the CSR with it: proof of possession (RFC 2986), without a name, since the CA takes
-// names from its own registry and never from the request.
+// names from its own registry and never from the request, and with what is known of how the key came to be.
 func (d *Desk) makeKey(ctx context.Context, r *record, req agent.BeginRequest, hands *agent.Hands) error {
 	key, session, finished, err := hands.Generate(ctx, req.Where)
 	if err != nil {
@@ -121,9 +120,10 @@ func (d *Desk) makeKey(ctx context.Context, r *record, req agent.BeginRequest, h
 	if err := hands.Record(agent.Entry{Event: agent.LogKeyMade, Store: r.Store, Key: r.Key}); err != nil {
 		return err
 	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, session)
+	r.Evidence = agent.EvidenceOf(key)
+	csr, err := newRequest(session, statement(r.Evidence))
 	if err != nil {
-		return fmt.Errorf("sign certificate request: %w", err)
+		return err
 	}
 	parsed, err := x509.ParseCertificateRequest(csr)
 	if err != nil {

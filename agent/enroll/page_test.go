@@ -72,7 +72,7 @@ func TestAPageEnrols(t *testing.T) {
 	csr, err := base64.StdEncoding.DecodeString(first.CSR)
 	require.NoError(t, err)
 	assert.Equal(t, agent.CSRDigest(csr), first.CSRSHA256)
-	assert.Equal(t, agent.Evidence{Store: "keyfile", Hardware: false, Algorithm: "p384"}, first.Evidence)
+	assert.Equal(t, agent.Evidence{Store: "keyfile", Algorithm: "p384", Local: agent.StatedYes, NeverExtractable: agent.StatedNo}, first.Evidence)
 	v.page.Close()
 
 	later := o.visit() // the page was loaded again while the portal decided

@@ -54,6 +54,19 @@ export interface Certificate {
   store: string;
 }
 
+/** How a key came to be, in the agent's word; no card or token attests it. */
+export interface Evidence {
+  store: string;
+  hardware: boolean;
+  algorithm: string;
+  /** The token's manufacturer and model, or the provider. */
+  by?: string;
+  /** Made where it is kept; absent where the store does not tell. */
+  local?: 'yes' | 'no';
+  /** Could be copied out at no time; absent where the store does not tell. */
+  neverExtractable?: 'yes' | 'no';
+}
+
 /** A certificate request, and where its key was made, in the agent's word. */
 export interface Ceremony {
   ceremony: string;
@@ -61,7 +74,7 @@ export interface Ceremony {
   csr: string;
   /** Of the DER, hexadecimal. */
   csrSHA256: string;
-  evidence: { store: string; hardware: boolean; algorithm: string };
+  evidence: Evidence;
 }
 
 /** Whom the agent waits for, as told by its events. */

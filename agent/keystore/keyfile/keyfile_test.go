@@ -91,14 +91,41 @@ func TestOtherProgramsOpenTheFile(t *testing.T) {
 	})
 	t.Run("keytool, which takes ASCII passwords only", func(t *testing.T) {
 		const password = "Zazolc-gesla-7!"
-		sealed, err := encode(private, nil, agent.NewSecret([]byte(password)), 2000)
-		require.NoError(t, err)
-		require.NoError(t, writeFile(systemDisk{}, e.path+extKey, sealed))
-		cmd := exec.Command(testtool.Need(t, "keytool"), "-list", "-storetype", "PKCS12", "-keystore", e.path+extKey, "-storepass:env", "PASSWORD")
-		cmd.Env = append(os.Environ(), "PASSWORD="+password)
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		assert.Contains(t, string(out), "PrivateKeyEntry")
+		keytool := testtool.Need(t, "keytool")
+		for _, iterations := range []int{2000, New("").count()} {
+			sealed, err := encode(private, nil, agent.NewSecret([]byte(password)), iterations)
+			require.NoError(t, err)
+			require.NoError(t, writeFile(systemDisk{}, e.path+extKey, sealed))
+			cmd := exec.Command(keytool, "-list", "-storetype", "PKCS12", "-keystore", e.path+extKey, "-storepass:env", "PASSWORD")
+			cmd.Env = append(os.Environ(), "PASSWORD="+password)
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			assert.Contains(t, string(out), "PrivateKeyEntry")
+		}
+	})
+	t.Run("NSS pk12util, with the count of iterations that we write", func(t *testing.T) {
+		certutil, pk12util := testtool.Need(t, "certutil"), testtool.Need(t, "pk12util")
+		for password, iterations := range map[string]int{"Zazolc-gesla-7!": 2000, password: New("").count()} {
+			dir := t.TempDir()
+			sealed, err := encode(private, []*x509.Certificate{mustParse(t, certify(t, private, "Jan Kowalski"))}, agent.NewSecret([]byte(password)), iterations)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "key.p12"), sealed, 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600))
+			for _, args := range [][]string{
+				{certutil, "-N", "-d", "sql:" + dir, "--empty-password"},
+				{pk12util, "-i", "key.p12", "-d", "sql:" + dir, "-w", "password"},
+				{certutil, "-K", "-d", "sql:" + dir},
+			} {
+				cmd := exec.Command(args[0], args[1:]...)
+				cmd.Dir = dir
+				cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+				out, err := cmd.CombinedOutput()
+				require.NoError(t, err, "%s %s: %s", args[0], password, out)
+				if args[1] == "-K" {
+					assert.Regexp(t, `< 0> +ec `, string(out), "the key is there")
+				}
+			}
+		}
 	})
 }
 
