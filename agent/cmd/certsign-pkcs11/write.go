@@ -59,17 +59,40 @@ func (s *session) generate(p wire.GenerateParams) (any, *wire.Failure) {
 	if err != nil {
 		return nil, failed("C_GenerateKeyPair", err)
 	}
-	if failure := s.checkNew(privateHandle); failure != nil {
-		_ = s.ctx.DestroyObject(s.handle, privateHandle)
-		_ = s.ctx.DestroyObject(s.handle, publicHandle)
+	object := s.describe(publicHandle, wire.ClassPublic)
+	failure := s.checkNew(privateHandle)
+	if _, err := object.PublicKey(); err != nil && failure == nil {
+		failure = s.unreadable(publicHandle)
+	}
+	if failure != nil {
+		s.discard(id, privateHandle, publicHandle)
 		return nil, failure
 	}
-	object := s.describe(publicHandle, wire.ClassPublic)
 	s.rename(&object, publicHandle, privateHandle, id)
 	s.use(privateHandle, p.Type)
 	return wire.GenerateResult{
 		Public: object, Local: s.stated(privateHandle, pkcs11.CKA_LOCAL), NeverExtractable: s.stated(privateHandle, pkcs11.CKA_NEVER_EXTRACTABLE),
 	}, nil
+}
+
+// unreadable says why a new public key cannot be read: the token was taken out, or has made something else.
+func (s *session) unreadable(public pkcs11.ObjectHandle) *wire.Failure {
+	if _, err := s.ctx.GetAttributeValue(s.handle, public, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_ID, nil)}); err != nil {
+		return failed("C_GetAttributeValue", err)
+	}
+	return &wire.Failure{Cause: wire.CauseUnsupported, Detail: "the token made another key than it was asked for"}
+}
+
+// discard destroys a new key, also where a token that was taken out and put back knows it by other handles now.
+func (s *session) discard(id []byte, handles ...pkcs11.ObjectHandle) {
+	for _, o := range handles {
+		_ = s.ctx.DestroyObject(s.handle, o)
+	}
+	if found, failure := s.find(pkcs11.NewAttribute(pkcs11.CKA_ID, id)); failure == nil {
+		for _, o := range found {
+			_ = s.ctx.DestroyObject(s.handle, o)
+		}
+	}
 }
 
 // stated is a CK_BBOOL, or nil where the token does not have it.
@@ -80,10 +103,11 @@ func (s *session) stated(o pkcs11.ObjectHandle, attribute uint) *bool {
 	return nil
 }
 
-// dislikesTemplate says whether a token refused because of an attribute rather than because it cannot make the key.
+// dislikesTemplate says whether a token may have refused because of an attribute rather than because it cannot make the key;
+// tpm2-pkcs11 says a general error to that.
 func dislikesTemplate(err error) bool {
 	return oneOf(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_TEMPLATE_INCONSISTENT,
-		pkcs11.CKR_ATTRIBUTE_READ_ONLY)
+		pkcs11.CKR_ATTRIBUTE_READ_ONLY, pkcs11.CKR_GENERAL_ERROR)
 }
 
 // oneOf says whether err is one of those return values.

@@ -31,8 +31,7 @@ func (s *Store) Generate(ctx context.Context, req agent.GenerateRequest, consent
 	}
 	key, session, err := s.generate(ctx, t, req, params, consent, pin)
 	if err != nil {
-		t.process.end()
-		return agent.Key{}, nil, err
+		return agent.Key{}, nil, s.leave(t, err)
 	}
 	return key, session, nil
 }
@@ -99,8 +98,7 @@ func (s *Store) Open(ctx context.Context, id string, consent *agent.Consent, pin
 	}
 	opened, err := s.openKey(ctx, t, id, consent, pin)
 	if err != nil {
-		t.process.end()
-		return nil, err
+		return nil, s.leave(t, err)
 	}
 	return opened, nil
 }
@@ -200,10 +198,9 @@ func (t *token) open(ctx context.Context, access access, purpose agent.Purpose, 
 
 // Attach implements agent.Attacher. The key's own certificate replaces those that were there for the key; the
 // issuers' are written as far as the token has room, except roots.
-func (s *Store) Attach(ctx context.Context, id string, chain [][]byte, pin agent.AskPIN) error {
+func (s *Store) Attach(ctx context.Context, id string, chain [][]byte, pin agent.AskPIN) (err error) {
 	certificates := make([]*x509.Certificate, len(chain))
 	for i, der := range chain {
-		var err error
 		if certificates[i], err = x509.ParseCertificate(der); err != nil || len(der) > wire.MaxAttribute || i == 2*maxChain {
 			return problem.Wrap(problem.CertificateMismatch, err, "the certificate cannot be read")
 		}
@@ -215,7 +212,7 @@ func (s *Store) Attach(ctx context.Context, id string, chain [][]byte, pin agent
 	if err != nil {
 		return err
 	}
-	defer t.process.end()
+	defer func() { err = s.leave(t, err) }()
 	mismatch := problem.New(problem.CertificateMismatch, "the certificate holds another key")
 	k, err := t.openFor(ctx, id, writing, agent.PurposeStore, func(k tokenKey) error {
 		if k.Public != nil && !samePublic(k.Public, certificates[0].PublicKey) {
@@ -264,12 +261,12 @@ func attachParams(k tokenKey, certificates []*x509.Certificate) (wire.AttachPara
 }
 
 // Delete implements agent.Deleter: the key and its certificates go, issuers' certificates stay.
-func (s *Store) Delete(ctx context.Context, id string, pin agent.AskPIN) error {
+func (s *Store) Delete(ctx context.Context, id string, pin agent.AskPIN) (err error) {
 	t, err := s.reach(ctx, placeOf(id))
 	if err != nil {
 		return err
 	}
-	defer t.process.end()
+	defer func() { err = s.leave(t, err) }()
 	k, err := t.openFor(ctx, id, writing, agent.PurposeDelete, nil, pin)
 	if err != nil {
 		return err

@@ -10,12 +10,12 @@ import (
 
 // ChangePIN implements agent.PINChanger for the token with that Place.ID. A PUK is the PIN of PKCS#11's security officer.
 // Both secrets are asked for before the token sees either, and it sees each once; a new PIN that cannot be one costs nothing.
-func (s *Store) ChangePIN(ctx context.Context, id string, how agent.PINChange, pin agent.AskPIN) error {
+func (s *Store) ChangePIN(ctx context.Context, id string, how agent.PINChange, pin agent.AskPIN) (err error) {
 	t, err := s.reach(ctx, id)
 	if err != nil {
 		return err
 	}
-	defer t.process.end()
+	defer func() { err = s.leave(t, err) }()
 	if err := t.allows(how); err != nil {
 		return err
 	}

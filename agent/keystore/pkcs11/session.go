@@ -97,6 +97,12 @@ func (s *session) Close() error {
 	return nil
 }
 
+// leave ends the process of a token after an operation, and returns what became of that.
+func (s *Store) leave(t *token, err error) error {
+	t.process.end()
+	return s.absent(t.place.ID, err)
+}
+
 // absent looks whether the token is still there after a failure that could mean anything.
 func (s *Store) absent(place string, err error) error {
 	var f *wire.Failure
