@@ -208,16 +208,11 @@ certificate is named STORE/KEY.`,
 		if err != nil {
 			return err
 		}
-		for _, k := range a.Keys(ctx) {
-			if k.Store+"/"+k.ID == args[0] {
-				return a.DeleteLocal(ctx, k)
-			}
-		}
-		i, err := findIdentity(a.Identities(ctx), args[0])
+		k, err := findKey(ctx, a, args[0])
 		if err != nil {
 			return err
 		}
-		return a.DeleteLocal(ctx, i.Key)
+		return a.DeleteLocal(ctx, k)
 	})
 	return cmd
 }

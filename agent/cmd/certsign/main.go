@@ -110,8 +110,8 @@ what you have seen and approved.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		c.runCommand(), c.openCommand(), c.sitesCommand(), c.enrollCommand(), c.listCommand(), c.signCommand(),
-		c.verifyCommand(), c.showCommand(), c.tokensCommand(), c.journalCommand(), c.exportCommand(), c.deleteCommand(),
-		c.pinCommand(), c.versionCommand(),
+		c.verifyCommand(), c.showCommand(), c.tokensCommand(), c.journalCommand(), c.exportCommand(), c.deleteCommand(), c.selftestCommand(),
+		c.importCommand(), c.backupCommand(), c.passwordCommand(), c.pinCommand(), c.versionCommand(),
 	)
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/sha256"
 	"crypto/tls"
@@ -48,7 +49,7 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"startca": startCA, "mint": mint, "status": status, "waitfor": waitFor, "hello": hello, "edit": edit, "pick": pick, "quit": quit, "blanktoken": blankToken,
+			"startca": startCA, "mint": mint, "status": status, "waitfor": waitFor, "hello": hello, "edit": edit, "pick": pick, "quit": quit, "save": save, "blanktoken": blankToken,
 		},
 	})
 }
@@ -232,6 +233,25 @@ func mint(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		ts.Setenv(args[2], m)
 	}
+}
+
+// save REQUEST TOKEN FILE has the CA of startca certify a request and writes the certificate as the portal's "Save
+// certificate" does: DER, application/pkix-cert.
+func save(ts *testscript.TestScript, _ bool, args []string) {
+	body, err := json.Marshal(map[string]string{"csr": ts.ReadFile(args[0]), "ott": strings.TrimSpace(ts.ReadFile(args[1]))})
+	ts.Check(err)
+	// The test's own CA: the story is not about how it is trusted.
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above
+	resp, err := client.Post(ts.Getenv("CA")+"/1.0/sign", "application/json", bytes.NewReader(body))
+	ts.Check(err)
+	defer resp.Body.Close()
+	var answer struct{ CertChain []string }
+	ts.Check(json.NewDecoder(resp.Body).Decode(&answer))
+	if len(answer.CertChain) == 0 {
+		ts.Fatalf("the CA answers %s", resp.Status)
+	}
+	block, _ := pem.Decode([]byte(answer.CertChain[0]))
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), block.Bytes, 0o600))
 }
 
 func TestEveryCommandHasAnExample(t *testing.T) {
