@@ -65,6 +65,9 @@ const (
 	ckrFunctionRejected       = 0x200
 	ckrTokenResourceExceeded  = 0x201
 	ckrKeyExhausted           = 0x203
+
+	ckrNSSCertDBFailed = 0xCE534351 // NSS's own: the profile's databases are not there, or not its
+	ckrNSSKeyDBFailed  = 0xCE534352
 )
 
 // meaning translates return values. What is not here is driver_failed: memory, locking, arguments, versions, calls in the
@@ -77,6 +80,7 @@ var meaning = map[uint64]problem.Code{
 
 	ckrTokenNotPresent: problem.TokenAbsent, ckrDeviceRemoved: problem.TokenAbsent, ckrSlotIDInvalid: problem.TokenAbsent,
 	ckrSessionClosed: problem.TokenAbsent, ckrSessionHandleInvalid: problem.TokenAbsent,
+	ckrNSSCertDBFailed: problem.TokenAbsent, ckrNSSKeyDBFailed: problem.TokenAbsent,
 	ckrTokenNotRecognized: problem.TokenUnrecognized,
 
 	ckrDeviceMemory: problem.TokenFull,

@@ -210,6 +210,8 @@ func TestVirtualReadersAndBlankSlotsAreNoTokens(t *testing.T) {
 		{"a card", wire.Token{SlotName: "ACS ACR39U ICC Reader 00 00", Flags: flagInitialized}, true},
 		{"a card whose driver sets only the PIN's flag", wire.Token{Flags: flagPINInitialized}, true},
 		{"a slot that nobody initialised", wire.Token{SlotName: "SoftHSM slot ID 0x1"}, false},
+		{"the slot that NSS calculates with", wire.Token{SlotName: "NSS Internal Cryptographic Services", Flags: flagInitialized | flagWriteProtected}, false},
+		{"a card that is only read, without a PIN", wire.Token{SlotFlags: flagRemovable, Flags: flagInitialized | flagWriteProtected}, true},
 		{"Windows Hello", wire.Token{SlotName: "Windows Hello for Business 1", Flags: flagInitialized | flagPINInitialized}, false},
 		{"a virtual smart card, which is the person's own", wire.Token{SlotName: "Microsoft Virtual Smart Card 0", Flags: flagInitialized}, true},
 	} {

@@ -93,6 +93,7 @@ func (s *Store) scan(ctx context.Context, modules []candidate) (*scanned, error)
 		if o.err != nil {
 			s.config.Log.Warn("PKCS#11 module failed", "module", modules[i].path, "err", o.err)
 			switch {
+			case problem.CodeOf(o.err) == problem.TokenAbsent: // the module is well, and has nothing
 			case modules[i].told || !notSetUp(o.err):
 				all.failures = append(all.failures, failure{modules[i].path, o.err})
 			case problem.CodeOf(o.err) == problem.DriverMismatch:
@@ -119,9 +120,16 @@ func (s *Store) scan(ctx context.Context, modules []candidate) (*scanned, error)
 }
 
 // isToken leaves out what is no token for anybody's keys: one that nobody initialised, such as SoftHSM2 and others always
-// show, and the virtual readers of Windows Hello, whose keys are the operating system's.
+// show; one in software that can be neither written nor logged in to, which NSS calculates with; and the virtual readers of
+// Windows Hello, whose keys are the operating system's.
 func isToken(t wire.Token) bool {
-	return t.Flags&(flagInitialized|flagPINInitialized) != 0 && !strings.Contains(strings.ToLower(t.SlotName), "windows hello")
+	switch {
+	case t.Flags&(flagInitialized|flagPINInitialized) == 0:
+		return false
+	case t.Flags&(flagWriteProtected|flagLoginRequired) == flagWriteProtected && t.SlotFlags&(flagHardware|flagRemovable) == 0:
+		return false
+	}
+	return !strings.Contains(strings.ToLower(t.SlotName), "windows hello")
 }
 
 // strangers returns the readers in which no module recognises anything, each once. Of two drivers one mostly does not know
@@ -174,11 +182,20 @@ func distinct(tokens []*token) []*token {
 func (s *Store) reach(ctx context.Context, place string) (*token, error) {
 	if last, ok := s.seen.Load(place); ok {
 		t, err := s.reachThrough(ctx, place, []candidate{last.(candidate)})
+		if deviceGone(err) {
+			return nil, problem.Wrap(problem.TokenAbsent, err, "the driver no longer finds its device")
+		}
 		if problem.CodeOf(err) != problem.TokenAbsent {
 			return t, err
 		}
 	}
 	return s.reachThrough(ctx, place, s.candidates())
+}
+
+// deviceGone says whether a module that worked before cannot even begin any more: a TPM or a reader's service has stopped.
+func deviceGone(err error) bool {
+	var f *wire.Failure
+	return errors.As(err, &f) && f.Cause == wire.CauseCKR && f.Function == "C_Initialize" && vague[f.CKR]
 }
 
 func (s *Store) reachThrough(ctx context.Context, place string, modules []candidate) (*token, error) {
