@@ -41,6 +41,7 @@ export class Hands {
     assert.ok(offered.includes(store), `${store} is not offered: ${offered}`);
     const usable = await page.locator('[name=store]:enabled').evaluateAll((all) => all.map((r) => r.value));
     if (usable.includes('pkcs11')) assert.equal(usable[0], 'pkcs11', 'a card stands first');
+    assert.ok(usable.includes(store), `${store} cannot be used: ${text}`);
     await page.click(`label[for=store-${store}]`);
     assert.ok(await page.isChecked(`[name=store][value=${store}]`));
     const places = page.locator(`input[data-store=${store}]`);

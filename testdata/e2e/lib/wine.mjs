@@ -2,7 +2,7 @@
 // connections, as far as Wine has them. Its browser runs on Linux; what a browser does as a Windows program, testdata/wine/browser
 // does in its stead.
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
@@ -10,9 +10,10 @@ import { get } from 'node:http';
 import { assert } from './steps.mjs';
 import { root } from './require.mjs';
 import { Windows } from './desktop.mjs';
-import { finish, ready, run, start } from './processes.mjs';
+import { finish, ready, run, start, until } from './processes.mjs';
 
 const wine = `${root}/.ci/wine`;
+const programs = `${root}/build/windows`;
 
 /** A computer with Wine, below dir. */
 export class Computer {
@@ -20,7 +21,7 @@ export class Computer {
     Object.assign(this, { dir, prefix: `${dir}/prefix` });
     this.env = { ...process.env, WINEPREFIX: this.prefix, DISPLAY: display };
     for (const program of ['certsign.exe', 'certsign-pkcs11.exe']) {
-      assert.ok(existsSync(`${root}/build/windows/${program}`), `build/windows/${program} is not there: make windows`);
+      assert.ok(existsSync(`${programs}/${program}`), `build/windows/${program} is not there: make windows`);
     }
     this.browser = `${dir}/browser.exe`;
     finish(() => spawnSync(wine, ['--end'], { env: this.env }));
@@ -57,13 +58,16 @@ export class Computer {
 /** A token of testdata/pkcs11/token.c: a folder, with its keys in containers of CAPI's own provider. */
 export class WineCard {
   constructor(dir, computer) {
-    Object.assign(this, { computer, built: `${dir}/pkcs11`, folder: `${dir}/card`, label: 'Karta celna', pin: String(randomInt(1e7, 1e8)) });
+    Object.assign(this, { computer, folder: `${dir}/card`, label: 'Karta celna', pin: String(randomInt(1e7, 1e8)) });
     computer.env.TOKEN_DIR = computer.path(this.folder);
   }
 
   async initialise() {
-    await run(`${root}/testdata/pkcs11/build`, [this.built], { timeout: 300_000 });
-    this.module = this.computer.path(`${this.built}/token.dll`);
+    const dll = `${programs}/token.dll`;
+    if (!existsSync(dll) || statSync(dll).mtimeMs < statSync(`${root}/testdata/pkcs11/token.c`).mtimeMs) {
+      await run(`${root}/testdata/pkcs11/build`, [programs], { timeout: 300_000 });
+    }
+    this.module = this.computer.path(dll);
     mkdirSync(this.folder);
     writeFileSync(`${this.folder}/token`, [this.label, '0123456789abcdef', this.pin, '3', String(randomInt(1e7, 1e8)), ''].join('\n'));
   }
@@ -73,7 +77,7 @@ export class WineCard {
 export class WineWindows extends Windows {
   constructor(dir, computer, options) {
     super(dir, options);
-    this.computer = computer;
+    Object.assign(this, { computer, ended: 0 }); // how many the agent ended
     this.server = createServer((stub) => this.#show(stub));
     finish(() => this.server.close());
   }
@@ -94,7 +98,10 @@ export class WineWindows extends Windows {
       if (!line.includes('\n')) return;
       const shown = start('a window', this.script, [`file://${this.computer.file(decodeURI(line.trim()))}`], { log: `${this.dir}/windows.log` });
       shown.child.on('exit', () => stub.destroy());
-      stub.on('close', () => shown.child.kill('SIGTERM'));
+      stub.on('close', () => {
+        if (shown.ended === undefined) this.ended++;
+        shown.child.kill('SIGTERM');
+      });
     });
   }
 }
@@ -103,7 +110,7 @@ export class WineWindows extends Windows {
 export class WineAgent {
   constructor(dir, computer, { windows, card, lang = 'pl' }) {
     Object.assign(this, { computer, log: `${dir}/certsign.log`, relayLog: `${dir}/relay.log`, home: computer.file(`${computer.local}\\CertSign`) });
-    this.program = `${root}/build/windows/certsign.exe`;
+    this.program = `${programs}/certsign.exe`;
     mkdirSync(this.home, { recursive: true });
     const settings = { language: lang, 'window-command': windows.command, 'pkcs11-modules': [card.module] };
     writeFileSync(`${this.home}/config.yaml`, Object.entries(settings).map(([k, v]) => `${k}: ${JSON.stringify(v)}\n`).join(''));
@@ -120,9 +127,26 @@ export class WineAgent {
   async run() {
     rmSync(`${this.home}/agent.json`, { force: true });
     const agent = this.computer.start('certsign', this.log, this.program, '-v', 'run', '--ui', 'window');
-    this.port = await ready(agent, 'an agent', () => JSON.parse(readFileSync(`${this.home}/agent.json`, 'utf8')).port);
+    this.port = await ready(agent, 'an agent', () => this.state().port);
     const relay = this.computer.start('the browser', this.relayLog, this.computer.browser, 'relay', `127.0.0.1:${this.port}`);
     this.relay = Number(await ready(relay, 'its port', () => /^(\d+)\r?\n/.exec(readFileSync(this.relayLog, 'utf8'))?.[1]));
+  }
+
+  /** Its process and port, as it wrote them down. */
+  state() {
+    return JSON.parse(readFileSync(`${this.home}/agent.json`, 'utf8'));
+  }
+
+  /** What the system does for a certsign: address. The agent that it starts is nobody's child. */
+  async open() {
+    const opening = this.computer.start('certsign open', this.log, this.program, 'open', 'certsign://start');
+    await until('certsign open to end', () => opening.ended, { timeout: 30_000 });
+    assert.equal(opening.ended, 'status 0');
+  }
+
+  /** Ends it without a word, as Task Manager does. */
+  async kill() {
+    await this.computer.run('taskkill', '/f', '/pid', String(this.state().pid));
   }
 
   /** What a browser needs to be told so that it reaches the agent as a Windows process does. Addresses and headers stay as they are. */
@@ -133,7 +157,7 @@ export class WineAgent {
   /** What the agent answers to a page's search, from a program that comes by that port. */
   hello(port, origin) {
     return new Promise((resolve, reject) => {
-      get({ host: '127.0.0.1', port, path: '/certsign/v1/hello', headers: { Host: `127.0.0.1:${this.port}`, Origin: origin } }, (response) => {
+      get({ host: '127.0.0.1', port, path: '/certsign/v1/hello', headers: { Host: `127.0.0.1:${port === this.relay ? this.port : port}`, Origin: origin } }, (response) => {
         let body = '';
         response.setEncoding('utf8').on('data', (text) => (body += text)).on('end', () => resolve({ status: response.statusCode, ...JSON.parse(body) }));
       }).on('error', reject);
