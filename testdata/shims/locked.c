@@ -1,4 +1,4 @@
-/* The token's flags say that its PIN is locked, and every log-in confirms it. */
+/* The token's flags say that its PIN is locked, and every log-in of the user confirms it. */
 #include "shim.h"
 
 static CK_RV info(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR token)
@@ -12,7 +12,7 @@ static CK_RV info(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR token)
 static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG length)
 {
 	note("C_Login");
-	return CKR_PIN_LOCKED;
+	return user == CKU_USER ? CKR_PIN_LOCKED : real->C_Login(session, user, pin, length);
 }
 
 static void change(void)
