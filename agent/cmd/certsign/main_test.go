@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,10 +35,16 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if runtime.GOOS == "windows" {
+		os.Exit(m.Run()) // no stories, and so no folder that os.RemoveAll fails to remove under Wine 8
+	}
 	testscript.Main(m, map[string]func(){"certsign": main})
 }
 
 func TestStories(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the stories are told by programs of POSIX, and their folders cannot be removed under Wine 8")
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
