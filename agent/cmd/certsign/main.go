@@ -33,7 +33,13 @@ const (
 	exitFailed        = 4
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	if err := forbidDumps(); err != nil {
+		fmt.Fprintln(os.Stderr, "certsign: error:", err)
+		os.Exit(exitProblem)
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // run is main with everything given to it.
 func run(args []string, in io.Reader, out, errs io.Writer) int {

@@ -1,0 +1,184 @@
+package agent_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"certsign/agent"
+	"certsign/agent/keystore/pkcs11"
+	"certsign/internal/testpki"
+	"certsign/internal/testtool"
+)
+
+// forms are how a secret could be written down: as it is, in UTF-16, in hex, and in base64 from each of the three positions
+// at which it can begin.
+func forms(secret string) map[string]string {
+	little, big := []byte{}, []byte{}
+	for _, unit := range utf16.Encode([]rune(secret)) {
+		little, big = append(little, byte(unit), byte(unit>>8)), append(big, byte(unit>>8), byte(unit))
+	}
+	all := map[string]string{
+		"as it is": secret, "UTF-16LE": string(little), "UTF-16BE": string(big),
+		"hex": hex.EncodeToString([]byte(secret)), "HEX": strings.ToUpper(hex.EncodeToString([]byte(secret))),
+	}
+	for i, name := range []string{"base64", "base64, one on", "base64, two on"} {
+		text := base64.StdEncoding.EncodeToString(append(make([]byte, i), secret...))
+		all[name] = strings.TrimRight(text[(8*i+5)/6:], "=")
+		all[name] = all[name][:len(all[name])-1] // the last one may hold bits of what follows
+	}
+	if quoted, err := json.Marshal(secret); err == nil {
+		all["JSON"] = strings.Trim(string(quoted), `"`)
+	}
+	return all
+}
+
+func TestSecretsAreFoundInEveryForm(t *testing.T) {
+	const secret = "Hasło-Żółw-73915!x"
+	for _, text := range []string{secret, "{" + base64.StdEncoding.EncodeToString([]byte("a"+secret+"b")) + "}",
+		base64.StdEncoding.EncodeToString([]byte("ab" + secret)), base64.StdEncoding.EncodeToString([]byte("abc" + secret + "xyz"))} {
+		found := false
+		for _, form := range forms(secret) {
+			found = found || strings.Contains(text, form)
+		}
+		assert.True(t, found, text)
+	}
+}
+
+// TestNoSecretIsWrittenAnywhere runs keys through their lives at the most verbose level, with a driver that prints every PIN
+// it gets, and searches all that came out of it: outputs, logs, files, command lines and environments.
+func TestNoSecretIsWrittenAnywhere(t *testing.T) {
+	const pin, wrong, password = "Pin-Żółw-73915", "Zły-Pin-48260", "Hasło-Żółw-73915!x"
+	bin, dir, seen := t.TempDir(), t.TempDir(), t.TempDir()
+	for _, name := range []string{"certsign", "certsign-pkcs11"} {
+		out, err := exec.Command(testtool.Need(t, "go"), "build", "-o", filepath.Join(bin, name), "certsign/agent/cmd/"+name).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	token := newSoftToken(t, filepath.Join(bin, "certsign-pkcs11"))
+	out, err := exec.Command(testtool.Need(t, "pkcs11-tool"), "--module", softHSM, "--login", "--pin", tokenPIN,
+		"--change-pin", "--new-pin", pin).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	tools := &tokenSuite{shims: t.TempDir(), token: token, log: filepath.Join(seen, "notes")}
+	tools.SetT(t)
+	tools.shim("telltale")
+	t.Setenv("SHIM_SEEN", seen)
+
+	// The files that hold a secret on purpose are kept apart from what is searched.
+	secrets := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(secrets, name)
+		require.NoError(t, os.WriteFile(path, []byte(text+"\n"), 0o600))
+		return path
+	}
+	pinFile, wrongFile, passwordFile := file("pin", pin), file("wrong", wrong), file("password", password)
+	root := testpki.Root(t)
+	rootFile := filepath.Join(dir, "root.pem")
+	require.NoError(t, os.WriteFile(rootFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.DER}), 0o600))
+	document := filepath.Join(dir, "declaration.xml")
+	require.NoError(t, os.WriteFile(document, []byte("<declaration/>"), 0o600))
+
+	home := filepath.Join(dir, "home")
+	var said bytes.Buffer
+	certsign := func(status int, args ...string) {
+		t.Helper()
+		cmd := exec.Command(filepath.Join(bin, "certsign"), append([]string{"--home", home, "-v"}, args...)...)
+		var text bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &text, &text
+		_ = cmd.Run()
+		require.Equal(t, status, cmd.ProcessState.ExitCode(), "%v: %s", args, &text)
+		said.Write(text.Bytes())
+	}
+	certsign(0, "sites", "add", "--name", "office", "--origin", "https://portal.example", "--ca", "https://127.0.0.1:1", "--root", rootFile)
+	config, err := os.ReadFile(filepath.Join(home, "config.yaml"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(home, "config.yaml"), append(config, "\npkcs11-modules:\n  - "+token.module+"\n"...), 0o600))
+
+	// shell takes a key of a store through its life, each step with a secret that is wrong first.
+	rig := &bench{}
+	rig.SetT(t)
+	shell := func(store, place, right, wrong string) {
+		request, certificate := filepath.Join(dir, store+".csr"), filepath.Join(dir, store+".cer")
+		enroll := []string{"enroll", "--site", "office", "--store", store, "--place", place, "--csr", request, "--pin-file"}
+		if store == "pkcs11" {
+			certsign(1, append(enroll, wrong)...)
+		}
+		certsign(0, append(enroll, right)...)
+		b, err := os.ReadFile(request)
+		require.NoError(t, err)
+		block, _ := pem.Decode(b)
+		csr, err := x509.ParseCertificateRequest(block.Bytes)
+		require.NoError(t, err)
+		leaf, err := x509.ParseCertificate(rig.certify(csr.PublicKey)[0])
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(certificate, leaf.Raw, 0o600))
+		if store == "pkcs11" {
+			certsign(1, "import", "--pin-file", wrong, certificate)
+		}
+		certsign(0, "import", "--pin-file", right, certificate)
+		for status, secret := range []string{right, wrong} {
+			certsign(status, "sign", "--cert", leaf.SerialNumber.Text(16), "--pin-file", secret, "-o", filepath.Join(dir, store+".xml"), document)
+		}
+	}
+	shell("pkcs11", "Moja karta", pinFile, wrongFile)
+	shell("keyfile", "", passwordFile, wrongFile)
+	certsign(0, "list")
+	certsign(0, "tokens")
+	certsign(0, "journal")
+
+	// The store by itself, with a log that keeps everything.
+	var log bytes.Buffer
+	token.tune = func(c *pkcs11.Config) {
+		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	store := token.Store()
+	keys, err := store.List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, keys, 1)
+	for _, secret := range []string{wrong, pin} {
+		err := store.(agent.Deleter).Delete(t.Context(), keys[0].ID, (&pins{answer: secret}).ask)
+		said.WriteString(fmt.Sprintf("%v %+v %#v", err, err, err))
+	}
+
+	// What the driver saw around it, and what it was told to leave behind.
+	notes, err := os.ReadFile(tools.log)
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, strings.Count(string(notes), "dumpable 0, core 0 of 0\n"), 6)
+	assert.NotContains(t, string(notes), "dumpable 1")
+	for _, pattern := range []string{"*-module-cmdline", "*-module-environ", "*-agent-cmdline", "*-agent-environ"} {
+		found, err := filepath.Glob(filepath.Join(seen, pattern))
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, len(found), 6, pattern)
+	}
+	assert.Contains(t, said.String(), "level=", "the most verbose level says something")
+	texts := map[string][]byte{"outputs": said.Bytes(), "log": log.Bytes()}
+	for _, folder := range []string{dir, seen} {
+		require.NoError(t, filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				texts[path], err = os.ReadFile(path)
+			}
+			return err
+		}))
+	}
+	for where, text := range texts {
+		for _, secret := range []string{pin, wrong, password} {
+			for how, form := range forms(secret) {
+				assert.False(t, bytes.Contains(text, []byte(form)), "a secret is in %s, %s", where, how)
+			}
+		}
+	}
+}
