@@ -14,11 +14,12 @@ import (
 
 	"certsign/agent/home"
 	"certsign/internal/problem"
+	"certsign/internal/testtool"
 )
 
 func open(t *testing.T) *home.Dir {
 	t.Helper()
-	d, err := home.Open(filepath.Join(t.TempDir(), "a", "b"))
+	d, err := home.Open(filepath.Join(testtool.TempDir(t), "a", "b"))
 	require.NoError(t, err)
 	return d
 }
@@ -27,7 +28,7 @@ func TestTheFolderIsThePersonsAlone(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("rights come from the profile there")
 	}
-	dir := t.TempDir()
+	dir := testtool.TempDir(t)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	d, err := home.Open(dir)
 	require.NoError(t, err)
@@ -45,7 +46,7 @@ func TestSomebodyElsesFolderIsNotTakenOver(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("rights come from the profile there")
 	}
-	dir := t.TempDir()
+	dir := testtool.TempDir(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "letter.txt"), nil, 0o600))
 	require.NoError(t, os.Chmod(dir, 0o755))
 	_, err := home.Open(dir)
@@ -112,23 +113,24 @@ func TestSettings(t *testing.T) {
 	require.NoError(t, err, "the file that was written can be read")
 	assert.Equal(t, home.Config{}, c)
 
-	require.NoError(t, d.Write(home.ConfigName, []byte(`
+	drive := filepath.VolumeName(d.Path()) // "" but on Windows
+	require.NoError(t, d.Write(home.ConfigName, []byte(strings.ReplaceAll(`
 language: pl
 window-command: chromium --app={url} "--user-data-dir={profile}/my profile"
 pinentry-program: /usr/bin/pinentry
 pkcs11-modules:
-  - /usr/lib/softhsm/libsofthsm2.so
-  - path: /usr/lib/libsoftokn3.so
+  - DRIVE/usr/lib/softhsm/libsofthsm2.so
+  - path: DRIVE/usr/lib/libsoftokn3.so
     parameters: "configdir='sql:/home/jan'"
 proxy: http://proxy.example:3128
 limits: {xml: 1048576, detached: 5, documents: 2, pages: 3}
-`)))
+`, "DRIVE", drive))))
 	c, err = d.Config()
 	require.NoError(t, err)
 	assert.Equal(t, home.Config{
 		Language: "pl", WindowCommand: home.Command{"chromium", "--app={url}", "--user-data-dir={profile}/my profile"},
 		PinentryProgram: "/usr/bin/pinentry", PKCS11Modules: []home.Module{
-			{Path: "/usr/lib/softhsm/libsofthsm2.so"}, {Path: "/usr/lib/libsoftokn3.so", Parameters: "configdir='sql:/home/jan'"},
+			{Path: drive + "/usr/lib/softhsm/libsofthsm2.so"}, {Path: drive + "/usr/lib/libsoftokn3.so", Parameters: "configdir='sql:/home/jan'"},
 		},
 		Proxy: "http://proxy.example:3128", Limits: home.Limits{XML: 1 << 20, Detached: 5, Documents: 2, Pages: 3},
 	}, c)

@@ -11,7 +11,7 @@ import (
 // process runs a test with that name, and keeps them away until the test ends.
 func Wine(t testing.TB, name, reason string) {
 	t.Helper()
-	if windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() != nil {
+	if !underWine() {
 		t.Skip("this is no Wine: " + reason)
 	}
 	object, err := windows.UTF16PtrFromString(`Local\certsign-test-` + name)
@@ -29,4 +29,16 @@ func Wine(t testing.TB, name, reason string) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatal("another process does not end its test of " + name)
+}
+
+// NotWine skips a test of what Wine lacks, with the reason.
+func NotWine(t testing.TB, reason string) {
+	t.Helper()
+	if underWine() {
+		t.Skip("Wine: " + reason)
+	}
+}
+
+func underWine() bool {
+	return windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil
 }

@@ -30,6 +30,7 @@ import (
 	"certsign/internal/ades/format"
 	"certsign/internal/problem"
 	"certsign/internal/testpki"
+	"certsign/internal/testtool"
 )
 
 // transcript is one file of testdata/protocol; its README says what the fields mean.
@@ -124,7 +125,7 @@ func TestTranscripts(t *testing.T) {
 // stage makes the agent that the transcript was written for.
 func stage(t *testing.T, tr *transcript) *server {
 	t.Helper()
-	h, err := home.Open(t.TempDir())
+	h, err := home.Open(testtool.TempDir(t))
 	require.NoError(t, err)
 	store := keyfile.New(h.Path("keys"), keyfile.WithIterations(1000))
 	now := func() time.Time { return testpki.Clock }
@@ -298,7 +299,7 @@ func pemOf(a *testpki.Authority) string {
 // certify makes a key in the store, in the only way there is, and stores a certificate beside it.
 func certify(t *testing.T, store *keyfile.Store, root *testpki.Authority, options ...testpki.Option) {
 	t.Helper()
-	h, err := home.Open(t.TempDir())
+	h, err := home.Open(testtool.TempDir(t))
 	require.NoError(t, err)
 	desk, err := enroll.New(enroll.Config{Home: h})
 	require.NoError(t, err)

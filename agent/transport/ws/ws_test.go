@@ -26,6 +26,7 @@ import (
 	"certsign/agent/transport/ws"
 	"certsign/internal/ades/format"
 	"certsign/internal/problem"
+	"certsign/internal/testtool"
 )
 
 const portal = "https://portal.example"
@@ -54,7 +55,7 @@ type server struct {
 
 func serve(t *testing.T, edit func(*ws.Config), limits agent.Limits) *server {
 	t.Helper()
-	h, err := home.Open(t.TempDir())
+	h, err := home.Open(testtool.TempDir(t))
 	require.NoError(t, err)
 	c := &clerk{origin: func(context.Context) error { return problem.New(problem.UserCancelled, "no") }}
 	a, err := agent.New(agent.Config{
@@ -145,17 +146,21 @@ func TestHello(t *testing.T) {
 func TestHelloOverIPv6AndByName(t *testing.T) {
 	s := serve(t, nil, agent.Limits{})
 	for _, host := range []string{"[::1]", "localhost"} {
-		c := &http.Client{}
-		r, err := http.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("http://%s:%d/certsign/v1/hello", host, s.ws.Port()), nil)
-		require.NoError(t, err)
-		r.Header.Set("Origin", portal)
-		resp, err := c.Do(r)
-		if err != nil && host == "[::1]" {
-			t.Skip("this computer has no IPv6")
-		}
-		require.NoError(t, err)
-		resp.Body.Close()
-		assert.Equal(t, 200, resp.StatusCode, host)
+		t.Run(host, func(t *testing.T) {
+			if host == "[::1]" {
+				testtool.NotWine(t, "its table of connections names no owner for those over IPv6")
+			}
+			r, err := http.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("http://%s:%d/certsign/v1/hello", host, s.ws.Port()), nil)
+			require.NoError(t, err)
+			r.Header.Set("Origin", portal)
+			resp, err := (&http.Client{}).Do(r)
+			if err != nil && host == "[::1]" {
+				t.Skip("this computer has no IPv6")
+			}
+			require.NoError(t, err)
+			resp.Body.Close()
+			assert.Equal(t, 200, resp.StatusCode)
+		})
 	}
 }
 
