@@ -3,6 +3,8 @@ package ca
 import (
 	"crypto/x509"
 	"time"
+
+	"certsign/internal/keyorigin"
 )
 
 // State is where a certificate stands. Revoked and expired are final.
@@ -50,6 +52,9 @@ type Certificate struct {
 	Issued    time.Time
 	CSRSHA256 string // hex
 	Terms     string // the version of the terms accepted for it
+	// KeyOrigin is what the agent stated in the request of how the key came to be; nil when it stated nothing that can be
+	// read. It is nobody's proof, and nothing is decided by it.
+	KeyOrigin *keyorigin.Statement
 }
 
 // DaysLeft counts whole days until notAfter; negative afterwards.

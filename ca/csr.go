@@ -2,8 +2,11 @@ package ca
 
 import (
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
+	"fmt"
 
+	"certsign/internal/keyorigin"
 	"certsign/internal/problem"
 )
 
@@ -42,4 +45,31 @@ func CheckCSR(der []byte) (*x509.CertificateRequest, error) {
 		return nil, problem.New(problem.CSRInvalid, "the request asks for alternative names; a customs certificate has none")
 	}
 	return csr, nil
+}
+
+// statedOrigin returns what a request that was granted states of how its key came to be, as it is stored. What cannot be
+// read is not stated: the request proved possession of the key, and a statement that proves nothing is no reason to refuse.
+func statedOrigin(csr []byte) (string, error) {
+	request, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		return "", fmt.Errorf("stored request: %w", err)
+	}
+	origin := keyorigin.In(request)
+	if origin == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(origin)
+	return string(b), err
+}
+
+// storedOrigin is the way back.
+func storedOrigin(stored string) (*keyorigin.Statement, error) {
+	if stored == "" {
+		return nil, nil
+	}
+	var origin keyorigin.Statement
+	if err := json.Unmarshal([]byte(stored), &origin); err != nil {
+		return nil, fmt.Errorf("stored origin of a key: %w", err)
+	}
+	return &origin, nil
 }

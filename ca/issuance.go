@@ -105,11 +105,15 @@ func (l *Ledger) Record(ctx context.Context, der []byte) (*Certificate, error) {
 		if err != nil {
 			return err
 		}
+		origin, err := statedOrigin(e.CSR)
+		if err != nil {
+			return err
+		}
 		now := l.now().UTC()
 		row := CertificateRow{
 			Serial: serial, EnrolmentID: e.ID, IssuerID: intent.IssuerID, PersonID: e.PersonID, AccountID: e.AccountID, DER: der,
 			SPKISHA256: intent.SPKISHA256, CSRSHA256: e.CSRSHA256, Shard: intent.Shard, NotAfter: parsed.NotAfter.UTC(),
-			Issued: now, Terms: e.Terms, Status: Status{State: Active, Since: now},
+			Issued: now, Terms: e.Terms, KeyOrigin: origin, Status: Status{State: Active, Since: now},
 			Code: l.codes.seal(serial, newVerificationCode()),
 		}
 		if err := tx.InsertCertificate(row); err != nil {

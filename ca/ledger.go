@@ -109,10 +109,14 @@ func (l *Ledger) certificate(tx Tx, row CertificateRow) (*Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("issuer of certificate %s: %w", row.Serial, err)
 	}
+	origin, err := storedOrigin(row.KeyOrigin)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", row.Serial, err)
+	}
 	c := &Certificate{
 		Serial: row.Serial, PersonID: row.PersonID, AccountID: row.AccountID, DER: row.DER, X509: parsed,
 		Chain: [][]byte{issuer}, Shard: row.Shard, State: row.State, Reason: row.Reason, Since: row.Since,
-		RevokedAt: row.RevokedAt, Issued: row.Issued, CSRSHA256: row.CSRSHA256, Terms: row.Terms,
+		RevokedAt: row.RevokedAt, Issued: row.Issued, CSRSHA256: row.CSRSHA256, Terms: row.Terms, KeyOrigin: origin,
 	}
 	if s := stateAt(row, l.now()); s != row.State {
 		c.State, c.Since = s, row.NotAfter

@@ -1,6 +1,10 @@
 package ca
 
-import "time"
+import (
+	"time"
+
+	"certsign/internal/keyorigin"
+)
 
 // RequestKind is a wish about a certificate's status.
 type RequestKind string
@@ -60,4 +64,6 @@ type Request struct {
 	DecidedBy string // "auto" or the clerk's login
 	Created   time.Time
 	Decided   time.Time
+	// KeyOrigin is what the agent stated of how the certificate's key came to be, for the help desk: OpenRequests fills it in.
+	KeyOrigin *keyorigin.Statement
 }

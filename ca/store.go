@@ -211,6 +211,7 @@ type CertificateRow struct {
 	NotAfter    time.Time
 	Issued      time.Time
 	Terms       string
+	KeyOrigin   string // what the agent stated, in JSON; "" for nothing
 	Status
 	Code      []byte // the verification code, sealed with the code key
 	CodeTries int

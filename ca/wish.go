@@ -151,8 +151,19 @@ func (c *CA) OpenRequests(ctx context.Context, clerkID int64) ([]Request, error)
 			return err
 		}
 		var err error
-		all, err = tx.RequestsIn(Submitted, 500)
-		return err
+		if all, err = tx.RequestsIn(Submitted, 500); err != nil {
+			return err
+		}
+		for i := range all {
+			row, err := tx.CertificateBySerial(all[i].Serial)
+			if err != nil {
+				return err
+			}
+			if all[i].KeyOrigin, err = storedOrigin(row.KeyOrigin); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return all, err
 }

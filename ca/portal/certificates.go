@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"certsign/ca"
+	"certsign/internal/keyorigin"
 	"certsign/internal/problem"
 )
 
@@ -155,4 +156,26 @@ func keyDescription(c ca.Certificate) string {
 	default:
 		return c.X509.PublicKeyAlgorithm.String()
 	}
+}
+
+// statedOrigin says what the agent stated of how a key came to be, as its word and nobody's proof.
+func statedOrigin(c catalogue, s *keyorigin.Statement) string {
+	if s == nil {
+		return c.text("origin.none")
+	}
+	store := s.Store
+	if key := "origin.store." + s.Store; c.has(key) {
+		store = c.text(key)
+	}
+	facts := []string{store}
+	if s.By != "" {
+		facts[0] += " (" + s.By + ")"
+	}
+	if s.Local != "" {
+		facts = append(facts, c.text("origin.local."+s.Local))
+	}
+	if s.NeverExtractable != "" {
+		facts = append(facts, c.text("origin.never-extractable."+s.NeverExtractable))
+	}
+	return c.text("origin.stated", strings.Join(facts, "; "))
 }

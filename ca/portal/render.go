@@ -15,6 +15,7 @@ import (
 
 	"certsign/ca"
 	"certsign/internal/ades"
+	"certsign/internal/keyorigin"
 )
 
 //go:embed html
@@ -125,6 +126,7 @@ func (p *portal) functions(lang string) template.FuncMap {
 		"passed":  func(i ades.Indication) bool { return i == ades.TotalPassed },
 		"failed":  func(i ades.Indication) bool { return i == ades.TotalFailed },
 		"key":     keyDescription,
+		"origin":  func(s *keyorigin.Statement) string { return statedOrigin(c, s) },
 		"refusal": func(d ca.Document) *shown { return p.refusal(lang, d) },
 		"optional": func(key, fallback string) string {
 			if c.has(key) {

@@ -116,12 +116,12 @@ func (x *tx) Issuer(id string) ([]byte, error) {
 }
 
 const certificateColumns = `SELECT serial, enrolment_id, issuer_id, person_id, account_id, der, spki_sha256, csr_sha256, shard,
-	not_after, issued_at, terms, state, reason, since, revoked_at, held_by, code, code_tries FROM certificates `
+	not_after, issued_at, terms, key_origin, state, reason, since, revoked_at, held_by, code, code_tries FROM certificates `
 
 func scanCertificate(r scanner) (c ca.CertificateRow, err error) {
 	var after, issued, since, revoked int64
 	err = r.Scan(&c.Serial, &c.EnrolmentID, &c.IssuerID, &c.PersonID, &c.AccountID, &c.DER, &c.SPKISHA256, &c.CSRSHA256, &c.Shard,
-		&after, &issued, &c.Terms, &c.State, &c.Reason, &since, &revoked, &c.HeldBy, &c.Code, &c.CodeTries)
+		&after, &issued, &c.Terms, &c.KeyOrigin, &c.State, &c.Reason, &since, &revoked, &c.HeldBy, &c.Code, &c.CodeTries)
 	c.NotAfter, c.Issued, c.Since, c.RevokedAt = fromMoment(after), fromMoment(issued), fromMoment(since), fromMoment(revoked)
 	return c, err
 }
@@ -129,10 +129,10 @@ func scanCertificate(r scanner) (c ca.CertificateRow, err error) {
 // InsertCertificate implements ca.IssuanceRows.
 func (x *tx) InsertCertificate(c ca.CertificateRow) error {
 	return x.exec(`INSERT INTO certificates (serial, enrolment_id, issuer_id, person_id, account_id, der, spki_sha256, csr_sha256, shard,
-		not_after, issued_at, terms, state, reason, since, revoked_at, held_by, code, code_tries)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
+		not_after, issued_at, terms, key_origin, state, reason, since, revoked_at, held_by, code, code_tries)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 		c.Serial, c.EnrolmentID, c.IssuerID, c.PersonID, c.AccountID, c.DER, c.SPKISHA256, c.CSRSHA256, c.Shard,
-		moment(c.NotAfter), moment(c.Issued), c.Terms, string(c.State), int(c.Reason), moment(c.Since), moment(c.RevokedAt), c.HeldBy, c.Code, c.CodeTries)
+		moment(c.NotAfter), moment(c.Issued), c.Terms, c.KeyOrigin, string(c.State), int(c.Reason), moment(c.Since), moment(c.RevokedAt), c.HeldBy, c.Code, c.CodeTries)
 }
 
 // CertificateBySerial implements ca.IssuanceRows.

@@ -6,7 +6,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -21,6 +20,7 @@ import (
 
 	"certsign/ca"
 	"certsign/ca/sqlstore"
+	"certsign/internal/keyorigin"
 )
 
 // StoreSuite is the contract of ca.Store. It runs over every database.
@@ -185,7 +185,8 @@ func (s *StoreSuite) TestTheLedgerWorksOverIt() {
 
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	origin := keyorigin.Statement{Store: "pkcs11", Hardware: true, By: "Zakład Kart EP-2", Local: "yes"}
+	csr, err := keyorigin.NewRequest(key, origin)
 	require.NoError(t, err)
 	e, err := desk.Enroll(ctx, anna.ID, csr)
 	require.NoError(t, err)
@@ -224,6 +225,10 @@ func (s *StoreSuite) TestTheLedgerWorksOverIt() {
 	require.NoError(t, err, "recording again changes nothing")
 	assert.Equal(t, ca.Active, c.State)
 	assert.Equal(t, [][]byte{issuer.Raw}, c.Chain)
+	assert.Equal(t, &origin, c.KeyOrigin)
+	found, err := ledger.Find(ctx, c.Serial)
+	require.NoError(t, err)
+	assert.Equal(t, &origin, found.KeyOrigin, "as the agent stated it")
 
 	code, err := desk.VerificationCode(ctx, anna.ID, c.Serial)
 	require.NoError(t, err)
@@ -293,6 +298,59 @@ func TestAChangedAuditLogIsNoticed(t *testing.T) {
 	_, err = ledger.VerifyAudit(ctx)
 	require.ErrorAs(t, err, &broken)
 	assert.EqualValues(t, 3, broken.Sequence)
+}
+
+func TestAnOlderDatabaseIsMigratedWithWhatIsInIt(t *testing.T) {
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "ca.db")
+	store, err := sqlstore.Open(ctx, "sqlite://"+path)
+	require.NoError(t, err)
+	defer store.Close()
+	applied, err := store.Migrate(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []int64{1, 2}, applied)
+	ledger, err := ca.NewLedger(ca.LedgerConfig{Store: store, CodeKey: bytes.Repeat([]byte{1}, 32)})
+	require.NoError(t, err)
+	serial := issuedIn(t, ledger)
+
+	tamper(t, path, `ALTER TABLE certificates DROP COLUMN key_origin`)
+	tamper(t, path, `DELETE FROM goose_db_version WHERE version_id = 2`)
+	require.Error(t, store.Current(ctx))
+	applied, err = store.Migrate(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, []int64{2}, applied)
+	c, err := ledger.Find(ctx, serial)
+	require.NoError(t, err)
+	assert.Nil(t, c.KeyOrigin, "nothing was recorded of it then")
+}
+
+// issuedIn enrols a person and records a certificate whose request states how the key came to be.
+func issuedIn(t *testing.T, ledger *ca.Ledger) string {
+	t.Helper()
+	ctx := context.Background()
+	desk, err := ca.New(ca.Config{Ledger: ledger, Issuer: tokens{}, TermsVersion: "1"})
+	require.NoError(t, err)
+	person, err := ledger.AddPerson(ctx, ca.Person{GivenName: "Anna", Surname: "Żółć", Country: "PL", Identity: "PNOPL-44051401458", IDSISC: "PL526000001400017"})
+	require.NoError(t, err)
+	anna, err := ledger.AddAccount(ctx, ca.NewAccount{Email: "anna@example.test", Password: "Haslo-do-testow-1", Kind: ca.Extended, Role: ca.RoleUser, Language: "en", PersonID: person.ID})
+	require.NoError(t, err)
+	require.NoError(t, desk.AcceptTerms(ctx, anna.ID, "1"))
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	csr, err := keyorigin.NewRequest(key, keyorigin.Statement{Store: "keyfile", Local: "yes", NeverExtractable: "no"})
+	require.NoError(t, err)
+	_, err = desk.Enroll(ctx, anna.ID, csr)
+	require.NoError(t, err)
+	granted, err := ledger.Granted(ctx, csr)
+	require.NoError(t, err)
+	issuerKey, issuer := authority(t)
+	leaf := issue(t, issuer, issuerKey, key.Public(), granted.Subject)
+	_, err = ledger.Intend(ctx, granted.ID, leaf, issuer, 3)
+	require.NoError(t, err)
+	c, err := ledger.Record(ctx, leaf.Raw)
+	require.NoError(t, err)
+	require.NotNil(t, c.KeyOrigin)
+	return c.Serial
 }
 
 func TestAddressesAndFilesThatCannotBeOpened(t *testing.T) {

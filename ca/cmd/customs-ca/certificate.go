@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"certsign/ca"
+	"certsign/internal/keyorigin"
 	"certsign/internal/problem"
 )
 
@@ -65,6 +66,7 @@ func certificateShow(o *options) *cobra.Command {
 				fmt.Fprintf(out, "serial %s\nsubject %s\nissuer %s\nstate %s\nsince %s\nissued %s\nvalid-until %s\ndays-left %d\nshard %d\nterms %s\n",
 					one.Serial, one.X509.Subject.CommonName, one.X509.Issuer.CommonName, one.State, clock(one.Since), clock(one.Issued),
 					clock(one.X509.NotAfter), one.DaysLeft(time.Now()), one.Shard, one.Terms)
+				fmt.Fprintln(out, statedOrigin(one.KeyOrigin))
 				if one.State == ca.Revoked || one.State == ca.Suspended {
 					fmt.Fprintf(out, "reason %d\nrevocation-date %s\n", one.Reason, clock(one.RevokedAt))
 				}
@@ -74,6 +76,15 @@ func certificateShow(o *options) *cobra.Command {
 	}
 	c.Flags().BoolVar(&asPEM, "pem", false, "the certificate itself, in PEM")
 	return c
+}
+
+// statedOrigin is what the agent stated of the key, on one line: its word, which nothing proves.
+func statedOrigin(s *keyorigin.Statement) string {
+	if s == nil {
+		return "key-stated -"
+	}
+	return fmt.Sprintf("key-stated store=%s hardware=%t local=%s never-extractable=%s by=%q",
+		s.Store, s.Hardware, first(s.Local, "-"), first(s.NeverExtractable, "-"), s.By)
 }
 
 func certificateOrder(o *options, use string, kind ca.RequestKind, short string) *cobra.Command {

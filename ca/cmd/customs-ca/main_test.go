@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/assert"
+
+	"certsign/internal/keyorigin"
 )
 
 func TestMain(m *testing.M) {
@@ -64,4 +67,12 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s: %s", args[0], last)
+}
+
+func TestTheAgentsWordOfAKeyIsOneLine(t *testing.T) {
+	assert.Equal(t, "key-stated -", statedOrigin(nil))
+	assert.Equal(t, `key-stated store=keyfile hardware=false local=no never-extractable=- by=""`,
+		statedOrigin(&keyorigin.Statement{Store: "keyfile", Local: "no"}))
+	assert.Equal(t, `key-stated store=pkcs11 hardware=true local=yes never-extractable=yes by="Zakład Kart \"EP-2\""`,
+		statedOrigin(&keyorigin.Statement{Store: "pkcs11", Hardware: true, By: `Zakład Kart "EP-2"`, Local: "yes", NeverExtractable: "yes"}))
 }
