@@ -22,6 +22,7 @@ import (
 
 	"certsign/agent"
 	"certsign/agent/home"
+	"certsign/internal/keyorigin"
 	"certsign/internal/problem"
 )
 
@@ -121,7 +122,7 @@ func (d *Desk) makeKey(ctx context.Context, r *record, req agent.BeginRequest, h
 		return err
 	}
 	r.Evidence = agent.EvidenceOf(key)
-	csr, err := newRequest(session, statement(r.Evidence))
+	csr, err := keyorigin.NewRequest(session, statement(r.Evidence))
 	if err != nil {
 		return err
 	}
@@ -134,6 +135,13 @@ func (d *Desk) makeKey(ctx context.Context, r *record, req agent.BeginRequest, h
 	}
 	r.CSR, r.CSRSHA256 = csr, agent.CSRDigest(csr)
 	return nil
+}
+
+// statement is the ceremony's evidence as the CA is told it.
+func statement(e agent.Evidence) keyorigin.Statement {
+	return keyorigin.Statement{
+		Store: e.Store, Hardware: e.Hardware, By: keyorigin.Clean(e.By), Local: string(e.Local), NeverExtractable: string(e.NeverExtractable),
+	}
 }
 
 // Ceremonies implements agent.Enroller.

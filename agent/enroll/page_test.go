@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"certsign/agent"
+	"certsign/internal/keyorigin"
 	"certsign/internal/problem"
 )
 
@@ -73,6 +74,11 @@ func TestAPageEnrols(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, agent.CSRDigest(csr), first.CSRSHA256)
 	assert.Equal(t, agent.Evidence{Store: "keyfile", Algorithm: "p384", Local: agent.StatedYes, NeverExtractable: agent.StatedNo}, first.Evidence)
+	request, err := x509.ParseCertificateRequest(csr)
+	require.NoError(t, err)
+	require.NoError(t, request.CheckSignature())
+	assert.Empty(t, request.Subject.Names, "whom it is for is the CA's to know")
+	assert.Equal(t, &keyorigin.Statement{Store: "keyfile", Local: "yes", NeverExtractable: "no"}, keyorigin.In(request), "the CA reads the same")
 	v.page.Close()
 
 	later := o.visit() // the page was loaded again while the portal decided

@@ -1,4 +1,4 @@
-package enroll
+package keyorigin
 
 import (
 	"crypto"
@@ -13,14 +13,12 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
-	"certsign/agent"
-	"certsign/internal/keyorigin"
 	"certsign/internal/problem"
 )
 
-// newRequest makes a CertificationRequest (RFC 2986, 4) without a name and with a statement of how the key came to be. It
+// NewRequest makes a CertificationRequest (RFC 2986, 4) without a name and with a statement of how the key came to be. It
 // takes one signature. The standard library's own does not serve: its attributes have no room for the long arc.
-func newRequest(key crypto.Signer, origin keyorigin.Statement) ([]byte, error) {
+func NewRequest(key crypto.Signer, origin Statement) ([]byte, error) {
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		return nil, fmt.Errorf("encode public key: %w", err)
@@ -81,11 +79,4 @@ func requestAlgorithm(public crypto.PublicKey) (crypto.Hash, asn1.ObjectIdentifi
 		return crypto.SHA256, oidECDSAWithSHA256, nil
 	}
 	return 0, nil, problem.New(problem.Unsupported, "a key of type %T", public)
-}
-
-// statement is the ceremony's evidence as the CA is told it.
-func statement(e agent.Evidence) keyorigin.Statement {
-	return keyorigin.Statement{
-		Store: e.Store, Hardware: e.Hardware, By: keyorigin.Clean(e.By), Local: string(e.Local), NeverExtractable: string(e.NeverExtractable),
-	}
 }
