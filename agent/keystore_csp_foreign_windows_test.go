@@ -64,7 +64,9 @@ func (s *foreignSuite) utf16(text string) *uint16 {
 }
 
 // put stores a certificate in MY; with a key it names where that is, as CertSetCertificateContextProperty wants it.
-func (s *foreignSuite) put(der []byte, key *foreign) {
+func (s *foreignSuite) put(der []byte, key *foreign) { s.putInto("MY", der, key) }
+
+func (s *foreignSuite) putInto(name string, der []byte, key *foreign) {
 	ctx, err := windows.CertCreateCertificateContext(windows.X509_ASN_ENCODING, &der[0], uint32(len(der)))
 	s.Require().NoError(err)
 	defer func() { _ = windows.CertFreeCertificateContext(ctx) }()
@@ -80,7 +82,7 @@ func (s *foreignSuite) put(der []byte, key *foreign) {
 		r, _, err := set.Call(uintptr(unsafe.Pointer(ctx)), keyProviderInfo, 0, uintptr(unsafe.Pointer(&info)))
 		s.Require().NotZero(r, err)
 	}
-	store, err := windows.CertOpenStore(windows.CERT_STORE_PROV_SYSTEM_W, 0, 0, windows.CERT_SYSTEM_STORE_CURRENT_USER, uintptr(unsafe.Pointer(s.utf16("MY"))))
+	store, err := windows.CertOpenStore(windows.CERT_STORE_PROV_SYSTEM_W, 0, 0, windows.CERT_SYSTEM_STORE_CURRENT_USER, uintptr(unsafe.Pointer(s.utf16(name))))
 	s.Require().NoError(err)
 	defer func() { _ = windows.CertCloseStore(store, 0) }()
 	s.Require().NoError(windows.CertAddCertificateContextToStore(store, ctx, windows.CERT_STORE_ADD_ALWAYS, nil))
@@ -133,6 +135,20 @@ func (s *foreignSuite) TestACertificateThatWasThereBeforeSigns() {
 			}
 		})
 	}
+}
+
+func (s *foreignSuite) TestItsIssuerIsFoundAmongTheIntermediates() {
+	const intermediates = `Software\Microsoft\SystemCertificates\CA`
+	s.Require().NoError(deleteTree(intermediates))
+	defer func() { s.NoError(deleteTree(intermediates)) }()
+	made := s.foreignKey(otherName, aes, windows.PROV_RSA_AES, exchange)
+	chain, strange := s.certify(made.public), s.certify(made.public)
+	s.put(chain[0], &made)
+	s.Equal(chain[:1], s.list()[0].Chain)
+	s.putInto("CA", strange[1], nil)
+	s.Equal(chain[:1], s.list()[0].Chain, "one of the same name that did not issue it")
+	s.putInto("CA", chain[1], nil)
+	s.Equal(chain, s.list()[0].Chain)
 }
 
 func (s *foreignSuite) TestItIsRenewedBesideItsKey() {

@@ -1,7 +1,6 @@
 package csp
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
@@ -121,28 +120,6 @@ func derSignature(public *ecdsa.PublicKey, raw []byte) ([]byte, error) {
 	}
 	return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:size]), new(big.Int).SetBytes(raw[size:])})
 }
-
-// valid says whether the signature is one over the digest with that key.
-func valid(public crypto.PublicKey, hash crypto.Hash, digest, signature []byte, padding padding) bool {
-	switch public := public.(type) {
-	case *rsa.PublicKey:
-		if padding == pss {
-			return rsa.VerifyPSS(public, hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
-		}
-		return rsa.VerifyPKCS1v15(public, hash, digest, signature) == nil
-	case *ecdsa.PublicKey:
-		return ecdsa.VerifyASN1(public, digest, signature)
-	}
-	return false
-}
-
-// padding is how an RSA key signs.
-type padding bool
-
-const (
-	pkcs1 padding = false
-	pss   padding = true
-)
 
 // text reads a UTF-16 string that starts at that offset of a little-endian buffer and ends with a zero inside it.
 func text(b []byte, offset uint64) (string, bool) {

@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/windows"
+
+	"certsign/internal/problem"
 )
 
 var (
@@ -77,6 +79,12 @@ func failed(call string, err error) error {
 	return &failure{call: call, code: nteNotSupported}
 }
 
+// is says whether err is a failure with that code.
+func is(err error, code uint32) bool {
+	var f *failure
+	return errors.As(err, &f) && f.code == code
+}
+
 // await runs what may show a dialog of the provider. When nobody waits any more it returns at once, and drop gets what
 // comes of the dialog later.
 func await[T any](ctx context.Context, run func() (T, error), drop func(T)) (T, error) {
@@ -101,4 +109,12 @@ func await[T any](ctx context.Context, run func() (T, error), drop func(T)) (T, 
 		var none T
 		return none, interrupted(ctx.Err())
 	}
+}
+
+// interrupted says that nobody waits any more.
+func interrupted(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return problem.Wrap(problem.Timeout, err, "")
+	}
+	return problem.Wrap(problem.UserCancelled, err, "")
 }

@@ -5,9 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"runtime"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"certsign/internal/problem"
 )
 
 // Properties of a certificate in a store (wincrypt.h).
@@ -31,8 +34,10 @@ func openCollection(provider uintptr, name string, flags uint32) (collection, er
 	if err != nil {
 		return collection{}, err
 	}
+	var pinner runtime.Pinner // the function takes a number, which keeps nothing where it is
+	pinner.Pin(utf16)
+	defer pinner.Unpin()
 	h, err := windows.CertOpenStore(provider, 0, 0, windows.CERT_SYSTEM_STORE_CURRENT_USER|flags, uintptr(unsafe.Pointer(utf16)))
-	runtime.KeepAlive(utf16)
 	if err != nil {
 		return collection{}, failed("CertOpenStore", err)
 	}
@@ -47,7 +52,8 @@ func (c collection) each(f func(*windows.CertContext) (enough bool)) error {
 	for range maxCertificates {
 		next, err := windows.CertEnumCertificatesInStore(c.handle, last) // frees last
 		if next == nil {
-			if errors.Is(err, windows.ERROR_NO_MORE_FILES) || errors.Is(err, windows.Errno(windows.CRYPT_E_NOT_FOUND)) {
+			switch err {
+			case windows.Errno(windows.CRYPT_E_NOT_FOUND), windows.ERROR_NO_MORE_FILES, syscall.EINVAL: // EINVAL: nothing was said
 				return nil
 			}
 			return failed("CertEnumCertificatesInStore", err)
@@ -241,15 +247,24 @@ func (p keyPlace) set(ctx *windows.CertContext) error {
 	return err
 }
 
-// remove takes a certificate out of MY, for good. The store as a whole forgets it for this process alone on some systems, and
-// the registry's own provider knows only what is in the registry: so both are told.
+// remove takes a certificate out of MY, for good. Under Wine the store as a whole forgets it for this process alone; the
+// registry's own provider knows only what is in the registry. So both are told, and what counts is that it is gone.
 func remove(der []byte) error {
-	for _, provider := range []uintptr{windows.CERT_STORE_PROV_SYSTEM_W, windows.CERT_STORE_PROV_SYSTEM_REGISTRY_W} {
-		if err := removeFrom(provider, der); err != nil {
-			return err
-		}
+	why := errors.Join(removeFrom(windows.CERT_STORE_PROV_SYSTEM_W, der), removeFrom(windows.CERT_STORE_PROV_SYSTEM_REGISTRY_W, der))
+	c, err := openCollection(windows.CERT_STORE_PROV_SYSTEM_W, my, windows.CERT_STORE_READONLY_FLAG)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer c.close()
+	ctx, err := c.find(der)
+	if err != nil || ctx == nil {
+		return err
+	}
+	_ = windows.CertFreeCertificateContext(ctx)
+	if why == nil {
+		why = problem.New(problem.StoreUnavailable, "Windows still has the certificate after it was deleted")
+	}
+	return why
 }
 
 func removeFrom(provider uintptr, der []byte) error {

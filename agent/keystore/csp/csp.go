@@ -20,10 +20,7 @@
 package csp
 
 import (
-	"crypto"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base32"
 	"encoding/hex"
 	"strings"
@@ -36,34 +33,6 @@ const (
 	Name    = "csp"
 	PlaceID = "csp"
 )
-
-// The providers in which new keys are made.
-const (
-	rsaProvider = "Microsoft Enhanced RSA and AES Cryptographic Provider"
-	cngProvider = "Microsoft Software Key Storage Provider"
-)
-
-// place is what people are shown; it is the store's name in every language of Windows.
-const place = `Windows (CurrentUser\MY)`
-
-// hardware names Microsoft's providers that keep keys in a card or in the TPM. Of other makers' providers it is not known.
-var hardware = map[string]bool{
-	"Microsoft Base Smart Card Crypto Provider":      true,
-	"Microsoft Smart Card Key Storage Provider":      true,
-	"Microsoft Platform Crypto Provider":             true,
-	"Microsoft Passport Key Storage Provider":        true,
-	"Microsoft Virtual Smart Card Crypto Provider":   true,
-	"Microsoft Base Smart Card Crypto Provider v2.0": true,
-}
-
-// older names Microsoft's software providers that know no SHA-2. They keep keys in the same place as rsaProvider, which does.
-var older = map[string]bool{
-	"Microsoft Base Cryptographic Provider v1.0":     true,
-	"Microsoft Enhanced Cryptographic Provider v1.0": true,
-	"Microsoft Strong Cryptographic Provider":        true,
-	"Microsoft RSA Signature Cryptographic Provider": true,
-	"Microsoft RSA SChannel Cryptographic Provider":  true,
-}
 
 // container is what the name of one of our containers says. Providers enumerate names as ANSI text and compare them without
 // regard to case, so a name has lower-case ASCII letters, digits and hyphens only.
@@ -132,19 +101,4 @@ func cleanLabel(label string) string {
 		return cleaned
 	}
 	return "CertSign"
-}
-
-// keyID names a key: the SHA-256 of its SubjectPublicKeyInfo. It is "" for what is no public key.
-func keyID(public crypto.PublicKey) string {
-	spki, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256(spki)
-	return hex.EncodeToString(sum[:])
-}
-
-func samePublic(a, b crypto.PublicKey) bool {
-	equal, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && equal.Equal(b)
 }

@@ -254,6 +254,8 @@ func TestWindowsCodesAreTranslatedByValue(t *testing.T) {
 		assert.Equal(t, want, problem.CodeOf(err), "%08X", code)
 		assert.Contains(t, problem.DetailOf(err), "CryptSignHashW")
 	}
+	known := problem.New(problem.Unsupported, "known")
+	assert.Equal(t, problem.Unsupported, problem.CodeOf(translate(errors.Join(known, &failure{call: "CryptAcquireContext", code: 0x80090016}))))
 	plain := errors.New("plain")
 	assert.Equal(t, plain, translate(plain))
 	assert.NoError(t, translate(nil))

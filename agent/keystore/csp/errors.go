@@ -1,7 +1,6 @@
 package csp
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -19,11 +18,9 @@ func (f *failure) Error() string { return fmt.Sprintf("%s: 0x%08X", f.call, f.co
 // Codes that this package acts on itself.
 const (
 	errNoMoreItems  = 259        // ERROR_NO_MORE_ITEMS
-	errMoreData     = 234        // ERROR_MORE_DATA
-	nteBadAlgID     = 0x80090008 // NTE_BAD_ALGID
-	nteNoMoreItems  = 0x8009002A // NTE_NO_MORE_ITEMS
-	nteNotSupported = 0x80090029 // NTE_NOT_SUPPORTED
 	nteBadKeyset    = 0x80090016 // NTE_BAD_KEYSET
+	nteNotSupported = 0x80090029 // NTE_NOT_SUPPORTED
+	nteNoMoreItems  = 0x8009002A // NTE_NO_MORE_ITEMS
 	cryptENotFound  = 0x80092004 // CRYPT_E_NOT_FOUND
 )
 
@@ -77,11 +74,12 @@ var meaning = map[uint32]problem.Code{
 	0x8010000B: problem.Busy,      // SCARD_E_SHARING_VIOLATION
 	170:        problem.Busy,      // ERROR_BUSY
 
-	nteBadAlgID: problem.Unsupported, nteNotSupported: problem.Unsupported,
-	0x80090004: problem.Unsupported, // NTE_BAD_LEN
-	0x8009000A: problem.Unsupported, // NTE_BAD_TYPE
-	0x8009000B: problem.Unsupported, // NTE_BAD_KEY_STATE: the key does not leave
-	0x80100022: problem.Unsupported, // SCARD_E_UNSUPPORTED_FEATURE
+	nteNotSupported: problem.Unsupported,
+	0x80090008:      problem.Unsupported, // NTE_BAD_ALGID
+	0x80090004:      problem.Unsupported, // NTE_BAD_LEN
+	0x8009000A:      problem.Unsupported, // NTE_BAD_TYPE
+	0x8009000B:      problem.Unsupported, // NTE_BAD_KEY_STATE: the key does not leave
+	0x80100022:      problem.Unsupported, // SCARD_E_UNSUPPORTED_FEATURE
 
 	// The provider is not installed, or the profile is of no use.
 	5:          problem.StoreUnavailable, // ERROR_ACCESS_DENIED
@@ -98,10 +96,10 @@ var meaning = map[uint32]problem.Code{
 	0x80090024: problem.StoreUnavailable, // NTE_TEMPORARY_PROFILE: the key would be gone at the next log-in
 }
 
-// translate makes a problem of a failed call; other errors pass.
+// translate makes a problem of a failed call; other errors, and what is a problem already, pass.
 func translate(err error) error {
 	var f *failure
-	if !errors.As(err, &f) {
+	if !errors.As(err, &f) || problem.CodeOf(err) != problem.Internal {
 		return err
 	}
 	code, ok := meaning[f.code]
@@ -109,18 +107,4 @@ func translate(err error) error {
 		code = problem.DriverFailed
 	}
 	return problem.Wrap(code, err, "Windows answered %s with 0x%08X", f.call, f.code)
-}
-
-// is says whether err is a failure with that code.
-func is(err error, code uint32) bool {
-	var f *failure
-	return errors.As(err, &f) && f.code == code
-}
-
-// interrupted says that nobody waits any more.
-func interrupted(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return problem.Wrap(problem.Timeout, err, "")
-	}
-	return problem.Wrap(problem.UserCancelled, err, "")
 }

@@ -2,6 +2,7 @@ package csp
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"errors"
 	"io"
@@ -73,3 +74,25 @@ func (s *session) Close() error {
 	}
 	return nil
 }
+
+// valid says whether the signature is one over the digest with that key.
+func valid(public crypto.PublicKey, hash crypto.Hash, digest, signature []byte, padding padding) bool {
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		if padding == pss {
+			return rsa.VerifyPSS(public, hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		}
+		return rsa.VerifyPKCS1v15(public, hash, digest, signature) == nil
+	case *ecdsa.PublicKey:
+		return ecdsa.VerifyASN1(public, digest, signature)
+	}
+	return false
+}
+
+// padding is how an RSA key signs.
+type padding bool
+
+const (
+	pkcs1 padding = false
+	pss   padding = true
+)

@@ -6,7 +6,9 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"io"
 	"log/slog"
 	"slices"
@@ -144,6 +146,21 @@ func (s *Store) entries() ([]*entry, error) {
 		e.complete(own, candidates)
 	}
 	return all, nil
+}
+
+// keyID names a key: the SHA-256 of its SubjectPublicKeyInfo. It is "" for what is no public key.
+func keyID(public crypto.PublicKey) string {
+	spki, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(spki)
+	return hex.EncodeToString(sum[:])
+}
+
+func samePublic(a, b crypto.PublicKey) bool {
+	equal, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && equal.Equal(b)
 }
 
 func newKey(id string, public crypto.PublicKey, provider string) agent.Key {
