@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 	"unicode"
 	"unsafe"
 
@@ -228,14 +229,25 @@ func clean(text string) string {
 	}, strings.TrimSpace(strings.ToValidUTF8(text, "?")))
 }
 
+// While another program writes to a token, or holds it alone, drivers see it as broken or as another one for a moment.
+const (
+	looks  = 4
+	moment = 50 * time.Millisecond
+)
+
 // check says whether the slot holds that token and no other.
 func (m *module) check(p wire.SlotParams) (pkcs11.TokenInfo, *wire.Failure) {
-	found, err := m.ctx.GetTokenInfo(uint(p.Slot))
-	if err != nil {
-		return found, failed("C_GetTokenInfo", err)
+	for look := 1; ; look++ {
+		found, err := m.ctx.GetTokenInfo(uint(p.Slot))
+		switch {
+		case err == nil && identity(found) == p.Token:
+			return found, nil
+		case look < looks && (err == nil || oneOf(err, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED, pkcs11.CKR_DEVICE_ERROR)):
+			time.Sleep(moment)
+		case err != nil:
+			return found, failed("C_GetTokenInfo", err)
+		default:
+			return found, &wire.Failure{Cause: wire.CauseToken, Detail: "another token is in the slot now"}
+		}
 	}
-	if identity(found) != p.Token {
-		return found, &wire.Failure{Cause: wire.CauseToken, Detail: "another token is in the slot now"}
-	}
-	return found, nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"certsign/agent"
 	"certsign/agent/keystore/pkcs11/wire"
@@ -177,17 +178,28 @@ func distinct(tokens []*token) []*token {
 	return kept
 }
 
+// moment is how long a token is given to come back that another program holds, or is writing to.
+const moment = 100 * time.Millisecond
+
 // reach finds one token and keeps its process alone. The module through which it was seen last is asked first, so that no
 // other driver is disturbed. The caller must end the process.
 func (s *Store) reach(ctx context.Context, place string) (*token, error) {
-	if last, ok := s.seen.Load(place); ok {
-		t, err := s.reachThrough(ctx, place, []candidate{last.(candidate)})
-		if deviceGone(err) {
-			return nil, problem.Wrap(problem.TokenAbsent, err, "the driver no longer finds its device")
-		}
-		if problem.CodeOf(err) != problem.TokenAbsent {
-			return t, err
-		}
+	modules := s.candidates()
+	last, seen := s.seen.Load(place)
+	if seen {
+		modules = []candidate{last.(candidate)}
+	}
+	t, err := s.reachThrough(ctx, place, modules)
+	if seen && deviceGone(err) {
+		return nil, problem.Wrap(problem.TokenAbsent, err, "the driver no longer finds its device")
+	}
+	if problem.CodeOf(err) != problem.TokenAbsent {
+		return t, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, interrupted(ctx.Err())
+	case <-time.After(moment):
 	}
 	return s.reachThrough(ctx, place, s.candidates())
 }
