@@ -5,12 +5,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"certsign/agent"
 	"certsign/agent/keystore/pkcs11"
 	"certsign/internal/problem"
+	"certsign/internal/testtool"
 )
 
 // What is found: modules, readers, and keys that are hidden until log-in.
@@ -126,4 +130,56 @@ func (s *tokenSuite) TestAnIDThatNobodyGaveAKeyCostsNoLogIn() {
 		s.Empty(pin.asked)
 	}
 	s.Zero(s.count("C_Login"))
+}
+
+// generateUnder lets another program make a key under the ID of ours.
+func (s *tokenSuite) generateUnder(key agent.Key, kind string) {
+	leaf, err := x509.ParseCertificate(s.certify(key.Public)[0])
+	s.Require().NoError(err)
+	out, err := exec.Command(testtool.Need(s.T(), "pkcs11-tool"), "--module", softHSM, "--login", "--pin", tokenPIN, "--keypairgen",
+		"--key-type", kind, "--id", hex.EncodeToString(keyIdentifier(s.T(), leaf)), "--label", "another's").CombinedOutput()
+	s.Require().NoError(err, "%s", out)
+}
+
+func (s *tokenSuite) TestWhatAnotherKeyOwnsUnderTheSameIDStays() {
+	key := s.made(agent.P256)
+	s.generateUnder(key, "rsa:2048")
+	list := func() (ours, others agent.Key) {
+		keys, err := s.rig.Store().List(s.ctx)
+		s.Require().NoError(err)
+		for _, k := range keys {
+			if k.ID == key.ID {
+				ours = k
+			} else {
+				others = k
+			}
+		}
+		return ours, others
+	}
+	_, other := list()
+	s.Equal(agent.RSA2048, other.Algorithm)
+	mine, theirs := s.certify(key.Public), s.certify(other.Public)
+	s.Require().NoError(s.rig.Store().(agent.Attacher).Attach(s.ctx, other.ID, theirs, s.pin().ask))
+	s.Require().NoError(s.rig.Store().(agent.Attacher).Attach(s.ctx, key.ID, mine, s.pin().ask))
+	mine = s.certify(key.Public)
+	s.Require().NoError(s.rig.Store().(agent.Attacher).Attach(s.ctx, key.ID, mine, s.pin().ask))
+	ours, others := list()
+	s.Equal(mine, ours.Chain)
+	s.Equal(theirs, others.Chain)
+	s.NoError(s.rig.Store().(agent.Deleter).Delete(s.ctx, key.ID, s.pin().ask))
+	ours, others = list()
+	s.Empty(ours.ID)
+	s.Equal(theirs, others.Chain)
+	session, err := s.open(others, 1, s.pin())
+	s.Require().NoError(err)
+	s.NoError(s.sign(session))
+}
+
+func (s *tokenSuite) TestOfTwoKeysThatNothingTellsApartNoneIsDeleted() {
+	key := s.made(agent.P256)
+	s.generateUnder(key, "EC:prime256v1")
+	s.code(problem.Unsupported, s.rig.Store().(agent.Deleter).Delete(s.ctx, key.ID, s.pin().ask))
+	keys, err := s.rig.Store().List(s.ctx)
+	s.NoError(err)
+	s.Len(keys, 2)
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"slices"
 
@@ -179,12 +181,14 @@ func (s *session) write(c wire.Certificate, replace bool) *wire.Failure {
 	if failure != nil {
 		return failure
 	}
+	public := keyIn(c.Value)
 	var others []pkcs11.ObjectHandle
 	there := false
 	for _, o := range same {
-		if bytes.Equal(s.attribute(o, pkcs11.CKA_VALUE), c.Value) {
+		switch value := s.attribute(o, pkcs11.CKA_VALUE); {
+		case bytes.Equal(value, c.Value):
 			there = true
-		} else {
+		case wire.Same(public, keyIn(value)): // not what belongs to another key under the same ID
 			others = append(others, o)
 		}
 	}
@@ -215,26 +219,53 @@ func (s *session) write(c wire.Certificate, replace bool) *wire.Failure {
 	return nil
 }
 
-// delete destroys all that has the ID, the private key first: what a crash leaves can sign nothing.
+// keyIn returns the public key in a certificate, or nil.
+func keyIn(der []byte) crypto.PublicKey {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil
+	}
+	return c.PublicKey
+}
+
+// delete destroys what has the ID and belongs to the key, the private half first: what a crash leaves can sign nothing.
 func (s *session) delete(p wire.DeleteParams) (any, *wire.Failure) {
 	if len(p.ID) == 0 {
 		return nil, refuse("no key ID")
 	}
-	deleted := 0
+	var doomed []pkcs11.ObjectHandle
 	for _, class := range []uint{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_PUBLIC_KEY, pkcs11.CKO_CERTIFICATE} {
 		found, failure := s.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, class), pkcs11.NewAttribute(pkcs11.CKA_ID, p.ID))
 		if failure != nil {
 			return nil, failure
 		}
-		for _, o := range found {
-			if err := s.ctx.DestroyObject(s.handle, o); err != nil {
-				return nil, failed("C_DestroyObject", err)
-			}
-			deleted++
+		found = slices.DeleteFunc(found, func(o pkcs11.ObjectHandle) bool { return s.foreign(o, class, p.Public) })
+		if class == pkcs11.CKO_PRIVATE_KEY && len(found) > 1 {
+			return nil, &wire.Failure{Cause: wire.CauseUnsupported, Detail: "the token has two keys that nothing tells apart"}
 		}
+		doomed = append(doomed, found...)
 	}
-	if deleted == 0 {
+	if len(doomed) == 0 {
 		return nil, &wire.Failure{Cause: wire.CauseKey, Detail: "the token has no such key"}
 	}
+	for _, o := range doomed {
+		if err := s.ctx.DestroyObject(s.handle, o); err != nil {
+			return nil, failed("C_DestroyObject", err)
+		}
+	}
 	return nil, nil
+}
+
+// foreign says whether an object belongs to another key than that one. What does not tell belongs to its ID.
+func (s *session) foreign(o pkcs11.ObjectHandle, class uint, public wire.Object) bool {
+	own, err := public.PublicKey()
+	if err != nil {
+		return false
+	}
+	if class == pkcs11.CKO_CERTIFICATE {
+		return !wire.Same(own, keyIn(s.attribute(o, pkcs11.CKA_VALUE)))
+	}
+	object := s.describe(o, wire.ClassPublic)
+	key, err := object.PublicKey()
+	return err == nil && !wire.Same(own, key) || object.KeyType != "" && object.KeyType != public.KeyType
 }

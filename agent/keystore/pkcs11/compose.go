@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"certsign/agent"
@@ -35,7 +36,12 @@ type certificate struct {
 func compose(place agent.Place, objects []wire.Object) []tokenKey {
 	var certificates []certificate
 	var keys []*tokenKey
-	byID := map[string]*tokenKey{}
+	byID := map[string][]*tokenKey{}
+	add := func(id []byte, kind wire.KeyType) *tokenKey {
+		k := &tokenKey{ckaID: id, kind: kind}
+		byID[string(id)], keys = append(byID[string(id)], k), append(keys, k)
+		return k
+	}
 	for _, o := range objects {
 		switch {
 		case len(o.ID) == 0:
@@ -43,17 +49,14 @@ func compose(place agent.Place, objects []wire.Object) []tokenKey {
 			if c, err := x509.ParseCertificate(o.Value); err == nil {
 				certificates = append(certificates, certificate{c, o.ID, o.Label})
 			}
+		case o.KeyType != wire.KeyRSA && o.KeyType != wire.KeyEC:
 		case o.Class == wire.ClassPublic || o.Class == wire.ClassPrivate:
-			k := byID[string(o.ID)]
+			public, err := o.PublicKey()
+			k := half(byID[string(o.ID)], o, public)
 			if k == nil {
-				if o.KeyType != wire.KeyRSA && o.KeyType != wire.KeyEC {
-					continue
-				}
-				k = &tokenKey{ckaID: o.ID, kind: o.KeyType}
-				byID[string(o.ID)] = k
-				keys = append(keys, k)
+				k = add(o.ID, o.KeyType)
 			}
-			if public, err := o.PublicKey(); err == nil && k.Public == nil && o.KeyType == k.kind {
+			if err == nil && k.Public == nil {
 				k.Public, k.object = public, o
 			}
 			if k.Label == "" {
@@ -65,21 +68,20 @@ func compose(place agent.Place, objects []wire.Object) []tokenKey {
 		if c.IsCA || owner(keys, c) != nil {
 			continue
 		}
-		if k := byID[string(c.id)]; k != nil && k.Public != nil {
-			continue // another key's certificate under this key's ID
-		}
 		object, err := wire.NewPublic(c.PublicKey)
 		if err != nil {
 			continue
 		}
-		k := byID[string(c.id)]
+		same := byID[string(c.id)]
+		if slices.ContainsFunc(same, func(k *tokenKey) bool { return k.Public != nil }) {
+			continue // another key's certificate under this key's ID
+		}
+		k := half(same, object, c.PublicKey)
 		switch {
-		case k == nil:
-			k = &tokenKey{ckaID: c.id, kind: object.KeyType}
-			byID[string(c.id)] = k
-			keys = append(keys, k)
-		case k.kind != object.KeyType:
+		case k == nil && len(same) > 0:
 			continue
+		case k == nil:
+			k = add(c.id, object.KeyType)
 		}
 		k.Public, k.object = c.PublicKey, object
 	}
@@ -91,10 +93,26 @@ func compose(place agent.Place, objects []wire.Object) []tokenKey {
 	return composed
 }
 
+// half returns the key, of those with one ID, that an object is a half of: two keys with one ID happen. public is nil when
+// the object does not show it.
+func half(keys []*tokenKey, o wire.Object, public crypto.PublicKey) *tokenKey {
+	for _, k := range keys {
+		if wire.Same(k.Public, public) {
+			return k
+		}
+	}
+	for _, k := range keys {
+		if k.kind == o.KeyType && (k.Public == nil || public == nil) {
+			return k
+		}
+	}
+	return nil
+}
+
 // owner returns the key whose public half the certificate holds.
 func owner(keys []*tokenKey, c certificate) *tokenKey {
 	for _, k := range keys {
-		if samePublic(k.Public, c.PublicKey) {
+		if wire.Same(k.Public, c.PublicKey) {
 			return k
 		}
 	}
@@ -108,7 +126,7 @@ func (k *tokenKey) complete(place agent.Place, certificates []certificate) {
 	k.ID = keyID(place.ID, k.Public, k.ckaID)
 	var own *certificate
 	for i, c := range certificates {
-		if samePublic(k.Public, c.PublicKey) && (own == nil || c.NotAfter.After(own.NotAfter)) {
+		if wire.Same(k.Public, c.PublicKey) && (own == nil || c.NotAfter.After(own.NotAfter)) {
 			own = &certificates[i]
 		}
 	}
@@ -159,9 +177,4 @@ func keyID(place string, public crypto.PublicKey, ckaID []byte) string {
 func placeOf(id string) string {
 	place, _, _ := strings.Cut(id, ".")
 	return place
-}
-
-func samePublic(a, b crypto.PublicKey) bool {
-	equal, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && equal.Equal(b)
 }

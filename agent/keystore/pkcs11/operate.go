@@ -56,7 +56,7 @@ func (s *Store) generate(ctx context.Context, t *token, req agent.GenerateReques
 	public, err := result.Public.PublicKey()
 	if err != nil || agent.AlgorithmOf(public) != req.Algorithm {
 		// A key that cannot be certified must not stay.
-		_ = t.process.call(ctx, s.config.Timeout, wire.OpDelete, wire.DeleteParams{ID: result.Public.ID}, nil, nil)
+		_ = t.process.call(ctx, s.config.Timeout, wire.OpDelete, wire.DeleteParams{ID: result.Public.ID, Public: result.Public}, nil, nil)
 		return agent.Key{}, nil, problem.New(problem.Unsupported, "the token made another key than it was asked for")
 	}
 	k := tokenKey{ckaID: result.Public.ID, kind: params.Type, object: result.Public}
@@ -215,7 +215,7 @@ func (s *Store) Attach(ctx context.Context, id string, chain [][]byte, pin agent
 	defer func() { err = s.leave(t, err) }()
 	mismatch := problem.New(problem.CertificateMismatch, "the certificate holds another key")
 	k, err := t.openFor(ctx, id, writing, agent.PurposeStore, func(k tokenKey) error {
-		if k.Public != nil && !samePublic(k.Public, certificates[0].PublicKey) {
+		if k.Public != nil && !wire.Same(k.Public, certificates[0].PublicKey) {
 			return mismatch
 		}
 		return nil
@@ -225,7 +225,7 @@ func (s *Store) Attach(ctx context.Context, id string, chain [][]byte, pin agent
 	}
 	if public, err := t.choose(ctx, k); err != nil {
 		return err
-	} else if !samePublic(public, certificates[0].PublicKey) {
+	} else if !wire.Same(public, certificates[0].PublicKey) {
 		return mismatch
 	}
 	params, err := attachParams(k, certificates)
@@ -271,7 +271,7 @@ func (s *Store) Delete(ctx context.Context, id string, pin agent.AskPIN) (err er
 	if err != nil {
 		return err
 	}
-	return t.process.call(ctx, s.config.Timeout, wire.OpDelete, wire.DeleteParams{ID: k.ckaID}, nil, nil)
+	return t.process.call(ctx, s.config.Timeout, wire.OpDelete, wire.DeleteParams{ID: k.ckaID, Public: k.object}, nil, nil)
 }
 
 // maxLabel is in characters; cards have little room.

@@ -103,6 +103,9 @@ func TestKeysArePutTogetherFromObjects(t *testing.T) {
 			[]wire.Object{publicOf(t, "1", key.Public()), certificateOf("9", mine)}, []want{{key.Public(), []*x509.Certificate{mine}, "Jan Kowalski"}}},
 		{"another key's certificate under this key's ID is nobody's",
 			[]wire.Object{publicOf(t, "1", key.Public()), certificateOf("1", theirs)}, []want{{public: key.Public()}}},
+		{"two keys with one ID are two keys", []wire.Object{publicOf(t, "1", key.Public()), publicOf(t, "1", other.Public()), hidden,
+			certificateOf("1", theirs)},
+			[]want{{public: key.Public(), label: "klucz"}, {other.Public(), []*x509.Certificate{theirs}, "Anna Nowak"}}},
 		{"objects without an ID cannot be used",
 			[]wire.Object{publicOf(t, "", key.Public()), certificateOf("", mine)}, nil},
 		{"keys of other kinds are passed over",
@@ -117,7 +120,7 @@ func TestKeysArePutTogetherFromObjects(t *testing.T) {
 				if want.public == nil {
 					assert.Nil(t, got[i].Public)
 				} else {
-					assert.True(t, samePublic(want.public, got[i].Public))
+					assert.True(t, wire.Same(want.public, got[i].Public))
 					assert.Equal(t, agent.P256, got[i].Algorithm)
 				}
 				var chain [][]byte
@@ -385,7 +388,7 @@ func FuzzCompose(f *testing.F) {
 			if len(k.Chain) > 0 {
 				own, err := x509.ParseCertificate(k.Chain[0])
 				require.NoError(t, err)
-				require.True(t, samePublic(k.Public, own.PublicKey), "a certificate is never shown for another key")
+				require.True(t, wire.Same(k.Public, own.PublicKey), "a certificate is never shown for another key")
 			}
 		}
 	})

@@ -233,9 +233,11 @@ type AttachResult struct {
 	Stored int `json:"stored"`
 }
 
-// DeleteParams deletes the private key, public key and certificates with that ID.
+// DeleteParams deletes the private key, public key and certificates with that ID, as far as they belong to Public: what
+// another key's owner stored under the same ID stays.
 type DeleteParams struct {
-	ID []byte `json:"id"`
+	ID     []byte `json:"id"`
+	Public Object `json:"public"` // empty when it is not known: then the ID decides
 }
 
 // PINParams set the user's PIN of a token: from the first secret to the second, in at most one C_Login.

@@ -92,6 +92,12 @@ func KeyID(public crypto.PublicKey) ([]byte, error) {
 	return sum[:], nil
 }
 
+// Same says whether two public keys are known and the same.
+func Same(a, b crypto.PublicKey) bool {
+	equal, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && equal.Equal(b)
+}
+
 // NewPublic returns the object that a public key would be, or ErrNoKey.
 func NewPublic(public crypto.PublicKey) (Object, error) {
 	switch public := public.(type) {
