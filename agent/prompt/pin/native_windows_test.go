@@ -193,9 +193,9 @@ func TestANewPasswordIsTypedTwice(t *testing.T) {
 	assert.Equal(t, good, string(r.secret.Bytes()))
 }
 
-func TestTheFieldHasTheFocusAndEnterMeansOK(t *testing.T) {
-	a := ask(t.Context(), t, signing)
-	window := a.shown(title, 0)
+// focused waits until the first field has the focus, as a person's typing needs it.
+func focused(t *testing.T, window windows.HWND) windows.HWND {
+	t.Helper()
 	thread, err := windows.GetWindowThreadProcessId(window, nil)
 	require.NoError(t, err)
 	var info windows.GUIThreadInfo
@@ -204,13 +204,27 @@ func TestTheFieldHasTheFocusAndEnterMeansOK(t *testing.T) {
 		ok, _, _ := procGetThreadInfo.Call(uintptr(thread), uintptr(unsafe.Pointer(&info)))
 		return ok != 0 && info.Focus == children(window, "EDIT")[0]
 	}, 5*time.Second, 10*time.Millisecond)
-	for _, r := range "4711" {
-		post(info.Focus, 0x0102, uintptr(r)) // WM_CHAR
-	}
-	post(info.Focus, 0x0100, 0x0d) // WM_KEYDOWN, VK_RETURN
-	r := a.got()
-	require.NoError(t, r.err)
-	assert.Equal(t, "4711", string(r.secret.Bytes()))
+	return info.Focus
+}
+
+func TestTheFieldHasTheFocusAndKeysWorkAsEverywhere(t *testing.T) {
+	const character, keyDown, enter, escape = 0x0102, 0x0100, 0x0d, 0x1b // WM_CHAR, WM_KEYDOWN, VK_RETURN, VK_ESCAPE
+	t.Run("Enter is OK", func(t *testing.T) {
+		a := ask(t.Context(), t, signing)
+		field := focused(t, a.shown(title, 0))
+		for _, r := range "4711" {
+			post(field, character, uintptr(r))
+		}
+		post(field, keyDown, enter)
+		r := a.got()
+		require.NoError(t, r.err)
+		assert.Equal(t, "4711", string(r.secret.Bytes()))
+	})
+	t.Run("Escape is Cancel", func(t *testing.T) {
+		a := ask(t.Context(), t, signing)
+		post(focused(t, a.shown(title, 0)), keyDown, escape)
+		assert.Equal(t, problem.UserCancelled, problem.CodeOf(a.got().err))
+	})
 }
 
 func TestADialogEndsWithItsQuestion(t *testing.T) {

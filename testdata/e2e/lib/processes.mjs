@@ -1,13 +1,18 @@
 // Programs: run to their end, or kept running until this process ends. Only what was started here is ever stopped, by its id.
 
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createServer } from 'node:net';
 
-// Browsers leave folders behind when they are killed; they get a place that is removed at the end.
-process.env.TMPDIR = mkdtempSync(join(tmpdir(), 'certsign-e2e-'));
+// Browsers leave folders behind when they are killed; they get a place that is removed at the end, or by the next run.
+const lives = (pid) => existsSync(`/proc/${pid}`);
+for (const name of readdirSync(tmpdir())) {
+  const pid = /^certsign-e2e-(\d+)-/.exec(name)?.[1];
+  if (pid && !lives(pid)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+}
+process.env.TMPDIR = mkdtempSync(join(tmpdir(), `certsign-e2e-${process.pid}-`));
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
