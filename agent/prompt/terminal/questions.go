@@ -328,5 +328,8 @@ func (s *screen) notice(n agent.Notice) {
 	}
 	if n.Kind == agent.NoticeEnrolled {
 		s.say(l.Text("notice.enrolled.wrong"))
+		if advice := l.BackupAdvice(n.Certificate); advice != "" {
+			s.say(advice)
+		}
 	}
 }

@@ -82,6 +82,7 @@ type noticeView struct {
 	Documents   string
 	Problem     *problem.Entry
 	Brief       bool
+	Backup      string // how to make a copy of a new key, or ""
 }
 
 func noticePage(l wording.Language, n agent.Notice) (noticeView, time.Duration) {
@@ -92,7 +93,7 @@ func noticePage(l wording.Language, n agent.Notice) (noticeView, time.Duration) 
 	}
 	switch n.Kind {
 	case agent.NoticeEnrolled:
-		v.Title = l.Text("notice.enrolled.title")
+		v.Title, v.Backup = l.Text("notice.enrolled.title"), l.BackupAdvice(n.Certificate)
 	case agent.NoticeSigned:
 		v.Title, v.Brief = l.Text("notice.signed.title"), true
 		v.Documents = l.Count("documents", n.Documents)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"certsign/agent"
 	"certsign/internal/problem"
 )
 
@@ -151,4 +152,15 @@ func TestALanguageTagIsUnderstood(t *testing.T) {
 	for tag, want := range map[string]Language{"en": English, "en-GB": English, "EN_us": English, "pl": Polish, "pl-PL": Polish, "": Polish, "de": Polish} {
 		assert.Equal(t, want, Parse(tag), tag)
 	}
+}
+
+func TestANewKeyFileIsToBeCopied(t *testing.T) {
+	c := agent.CertificateView{Store: "keyfile", Serial: "5f3a00112233445566778899aabbccdd"}
+	assert.Contains(t, Polish.BackupAdvice(&c), "certsign backup 5f3a00112233 -o PLIK")
+	assert.Contains(t, English.BackupAdvice(&c), "certsign backup 5f3a00112233 -o FILE")
+	c.Serial = "5f"
+	assert.Contains(t, English.BackupAdvice(&c), "certsign backup 5f -o FILE")
+	c.Store = "pkcs11"
+	assert.Empty(t, Polish.BackupAdvice(&c), "a key on a card cannot be copied")
+	assert.Empty(t, Polish.BackupAdvice(nil))
 }
