@@ -4,15 +4,15 @@ package agent_test
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/miekg/pkcs11"
 	"github.com/stretchr/testify/require"
+	"software.sslmate.com/src/go-pkcs12"
 
 	"certsign/agent"
 	rates "certsign/internal/bench"
@@ -89,19 +89,19 @@ func bareLoop(t *testing.T, module string, mechanism uint) func([]byte) {
 	}
 }
 
-// TestRatesOfKeyFiles compares an open key file with the standard library.
+// TestRatesOfKeyFiles compares an open key file with the standard library and the same key.
 func TestRatesOfKeyFiles(t *testing.T) {
 	rates.File(t)
 	for _, algorithm := range []agent.KeyAlgorithm{agent.RSA2048, agent.P256} {
 		t.Run(string(algorithm), func(t *testing.T) {
-			_, session := openForBench(t, newKeyfileRig(t), algorithm)
-			var bare crypto.Signer
-			var err error
-			if algorithm == agent.RSA2048 {
-				bare, err = rsa.GenerateKey(rand.Reader, 2048)
-			} else {
-				bare, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-			}
+			r := newKeyfileRig(t).(*keyfileRig)
+			_, session := openForBench(t, r, algorithm)
+			files, err := filepath.Glob(filepath.Join(r.dir, "*.p12"))
+			require.NoError(t, err)
+			require.Len(t, files, 1)
+			sealed, err := os.ReadFile(files[0])
+			require.NoError(t, err)
+			private, _, err := pkcs12.Decode(sealed, r.PIN())
 			require.NoError(t, err)
 			digest := digestOf(crypto.SHA256, "x")
 			sign := func(key crypto.Signer) {
@@ -109,7 +109,8 @@ func TestRatesOfKeyFiles(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			rates.Rates(t, "Keystore, "+string(algorithm), "the standard library", 0.95, func() { sign(session) }, func() { sign(bare) })
+			rates.Rates(t, "Keystore, "+string(algorithm), "the standard library", 0.95,
+				func() { sign(session) }, func() { sign(private.(crypto.Signer)) })
 		})
 	}
 }

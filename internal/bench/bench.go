@@ -13,14 +13,14 @@ import (
 
 // Result is one comparison, as the file holds it.
 type Result struct {
-	Name  string  `json:"name"`
-	Unit  string  `json:"unit"`
-	Peer  string  `json:"peer"`  // who the other one is
-	Ours  float64 `json:"ours"`  // the median over the rounds
-	Their float64 `json:"their"` // the same for the peer, or the limit
-	Ratio float64 `json:"ratio"` // the median of the rounds' ratios; more is better
-	Least float64 `json:"least"` // what the ratio must reach
-	OK    bool    `json:"ok"`
+	Name    string  `json:"name"`
+	Against string  `json:"against"` // who the peer is
+	Unit    string  `json:"unit"`
+	Ours    float64 `json:"ours"`  // the median over the rounds
+	Peer    float64 `json:"peer"`  // the same for the peer, or the limit
+	Ratio   float64 `json:"ratio"` // the median of the rounds' ratios; more is better
+	Least   float64 `json:"least"` // what the ratio must reach
+	OK      bool    `json:"ok"`
 }
 
 const (
@@ -39,7 +39,7 @@ func File(t testing.TB) string {
 }
 
 // Rates runs ours and theirs in turn and fails the test when the median of the ratios is less than least.
-func Rates(t testing.TB, name, peer string, least float64, ours, theirs func()) {
+func Rates(t testing.TB, name, against string, least float64, ours, theirs func()) {
 	t.Helper()
 	path := File(t)
 	n, m := repeat(ours), repeat(theirs)
@@ -53,7 +53,7 @@ func Rates(t testing.TB, name, peer string, least float64, ours, theirs func()) 
 		}
 		a, b, ratios = append(a, first), append(b, second), append(ratios, first/second)
 	}
-	record(t, path, Result{Name: name, Unit: "1/s", Peer: peer, Ours: median(a), Their: median(b), Ratio: median(ratios), Least: least})
+	record(t, path, Result{Name: name, Against: against, Unit: "1/s", Ours: median(a), Peer: median(b), Ratio: median(ratios), Least: least})
 }
 
 // Within runs what must take no longer than limit, and fails the test when the median does.
@@ -67,7 +67,7 @@ func Within(t testing.TB, name string, limit time.Duration, what func()) {
 		all = append(all, time.Since(start).Seconds()*1000)
 	}
 	took, most := median(all), limit.Seconds()*1000
-	record(t, path, Result{Name: name, Unit: "ms", Peer: "the limit", Ours: took, Their: most, Ratio: most / took, Least: 1})
+	record(t, path, Result{Name: name, Against: "the limit", Unit: "ms", Ours: took, Peer: most, Ratio: most / took, Least: 1})
 }
 
 // repeat returns how often f runs in a round. The first calls warm up.
@@ -96,7 +96,7 @@ func median(all []float64) float64 {
 func record(t testing.TB, path string, r Result) {
 	t.Helper()
 	r.OK = r.Ratio >= r.Least
-	t.Logf("%-48s %10.1f %-4s %-24s %10.1f   ratio %.3f (at least %.2f)", r.Name, r.Ours, r.Unit, r.Peer, r.Their, r.Ratio, r.Least)
+	t.Logf("%-48s %10.1f %-4s %-24s %10.1f   ratio %.3f (at least %.2f)", r.Name, r.Ours, r.Unit, r.Against, r.Peer, r.Ratio, r.Least)
 	var all []Result
 	if b, err := os.ReadFile(path); err == nil {
 		if err := json.Unmarshal(b, &all); err != nil {
@@ -112,6 +112,6 @@ func record(t testing.TB, path string, r Result) {
 		t.Fatal(err)
 	}
 	if !r.OK {
-		t.Errorf("%s: %.3f of %s, want at least %.2f", r.Name, r.Ratio, r.Peer, r.Least)
+		t.Errorf("%s: %.3f of %s, want at least %.2f", r.Name, r.Ratio, r.Against, r.Least)
 	}
 }
