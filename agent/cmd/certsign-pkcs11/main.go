@@ -9,7 +9,8 @@
 // What the driver prints goes to standard error. It is built with cgo; the agent is not.
 //
 // It does not decide anything: consent, the choice of the token and what is signed are the agent's. PIN attempts are
-// counted by what it is told: one OpOpen is at most one C_Login.
+// counted by what it is told: one OpOpen is at most one C_Login. From the second signature on it calls C_SignInit for the
+// next one ahead, which signs nothing.
 package main
 
 import (
