@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-export PATH := $(CURDIR)/build/bin:$(PATH)
+export PATH := $(CURDIR)/build/bin:$(PATH):/usr/sbin
 export CERTSIGN_BIN := $(CURDIR)/build/bin
 
 STEP_CA := v0.30.2
@@ -19,9 +19,12 @@ TOOLS_DEMO := chromium=chromium openssl=openssl xmlsec1=xmlsec1 pdftotext=popple
   '/usr/lib/x86_64-linux-gnu/libxmlsec1-openssl.so* /usr/lib/aarch64-linux-gnu/libxmlsec1-openssl.so*=libxmlsec1-openssl'
 TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/lib/postgresql/*/bin/postgres=postgresql' \
   x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 pinentry-tty=pinentry-tty pinentry-curses=pinentry-curses zenity=zenity \
-  runuser=util-linux curl=curl keytool=default-jre-headless
+  runuser=util-linux curl=curl keytool=default-jre-headless wine=wine \
+  certutil=libnss3-tools pk12util=libnss3-tools '/usr/lib/x86_64-linux-gnu/libsoftokn3.so /usr/lib/aarch64-linux-gnu/libsoftokn3.so=libnss3' \
+  swtpm=swtpm tpm2-abrmd=tpm2-abrmd tpm2_getcap=tpm2-tools tpm2_ptool=libtpm2-pkcs11-tools dbus-daemon=dbus-daemon \
+  '/usr/lib/*/pkcs11/libtpm2_pkcs11.so=libtpm2-pkcs11-1' '/usr/lib/*/libtss2-tcti-tabrmd.so.0=libtss2-tcti-tabrmd0'
 
-.PHONY: help build demo run test lint bench conformance fuzz soak vectors windows clean tools-demo tools-test node
+.PHONY: help build demo run test test-windows lint bench conformance fuzz soak vectors windows clean tools-demo tools-test node
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -76,11 +79,20 @@ windows: ## the programs for Windows, and for other systems without cgo
 test: tools-test node build build/bin/step-ca lint windows ## everything that must be green
 	go test -race -timeout 20m ./...
 	cd bridge-js && npm run --silent test
+	$(MAKE) --no-print-directory test-windows
 	node testdata/e2e/demo.mjs
 	node testdata/e2e/demo.mjs --keyboard
 	cd testdata/e2e && node --test
 
-bench: ## rates of reading, canonicalizing, signing and validating
+test-windows: windows ## the Windows build under Wine: its key stores, and a page's whole journey
+	testdata/pkcs11/build build/windows
+	CERTSIGN_WINDOWS=$(CURDIR)/build/windows CGO_ENABLED=0 GOOS=windows go test -p 1 -timeout 20m -exec $(CURDIR)/.ci/wine $(WINDOWS)
+	.ci/wine --end
+	node testdata/e2e/demo.mjs --windows
+
+bench: tools-test build ## ours beside the peer's, in one run, to build/bench.json; then the rates of single parts
+	rm -f build/bench.json
+	CERTSIGN_BENCH=$(CURDIR)/build/bench.json go test -count 1 -p 1 -v -run 'Rates|Quickly' ./agent/...
 	go test -run '^$$' -bench . -benchtime 2s ./internal/... ./ca/... ./agent/...
 
 conformance: ## the corpora in CORPUS=DIR

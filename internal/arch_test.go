@@ -93,7 +93,7 @@ var implementations = []string{
 }
 
 // testOnly may be imported by tests alone.
-var testOnly = []string{"internal/testpki", "internal/testtool"}
+var testOnly = []string{"internal/testpki", "internal/testtool", "internal/bench"}
 
 // forbidden are the arrows that must not be, each with its reason.
 var forbidden = []struct {
