@@ -37,6 +37,12 @@ type Placer interface {
 	Places(ctx context.Context) ([]Place, error)
 }
 
+// Watcher is a Placer whose places come and go, as cards do in readers.
+type Watcher interface {
+	// Watch sends whenever Places would return something else than before. The channel is closed when ctx ends.
+	Watch(ctx context.Context) (<-chan struct{}, error)
+}
+
 // Deleter is a KeyStore that can delete a key and its certificate.
 type Deleter interface {
 	Delete(ctx context.Context, id string, pin AskPIN) error

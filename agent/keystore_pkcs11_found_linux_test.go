@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"certsign/agent"
 	"certsign/agent/keystore/pkcs11"
@@ -130,6 +132,42 @@ func (s *tokenSuite) TestAnIDThatNobodyGaveAKeyCostsNoLogIn() {
 		s.Empty(pin.asked)
 	}
 	s.Zero(s.count("C_Login"))
+}
+
+func (s *tokenSuite) TestWhoWaitsForACardIsToldWhenItComesAndGoes() {
+	s.token.tune = func(c *pkcs11.Config) { c.Poll = 50 * time.Millisecond }
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	changes, err := s.rig.Store().(agent.Watcher).Watch(ctx)
+	s.Require().NoError(err)
+	told := func(what string) {
+		s.T().Helper()
+		select {
+		case _, more := <-changes:
+			s.True(more)
+		case <-time.After(10 * time.Second):
+			s.Fail("nobody is told", what)
+		}
+	}
+	select {
+	case <-changes:
+		s.Fail("nothing has changed")
+	case <-time.After(300 * time.Millisecond):
+	}
+	aside := s.token.tokens + " aside"
+	s.Require().NoError(os.Rename(s.token.tokens, aside))
+	s.Require().NoError(os.Mkdir(s.token.tokens, 0o700))
+	told("that it went")
+	s.Require().NoError(os.Remove(s.token.tokens))
+	s.Require().NoError(os.Rename(aside, s.token.tokens))
+	told("that it came")
+	s.code(problem.PINIncorrect, s.tryGenerate(&pins{answer: s.rig.WrongPIN()}))
+	told("that a try was lost")
+	cancel()
+	s.Eventually(func() bool { _, more := <-changes; return !more }, 5*time.Second, 10*time.Millisecond)
+	s.token.tune = func(c *pkcs11.Config) { c.Helper = "/nowhere/certsign-pkcs11" }
+	_, err = s.rig.Store().(agent.Watcher).Watch(s.ctx)
+	s.code(problem.StoreUnavailable, err)
 }
 
 // generateUnder lets another program make a key under the ID of ours.

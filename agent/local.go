@@ -3,12 +3,45 @@ package agent
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"certsign/internal/problem"
 )
 
 // Places returns what each store offers for a new key at this moment, hardware first.
 func (a *Agent) Places(ctx context.Context) []StoreOffer { return a.storeOffers(ctx) }
+
+// WatchPlaces sends whenever Places would return something else than before, because a card was put in or taken out. The
+// channel is closed when ctx ends.
+func (a *Agent) WatchPlaces(ctx context.Context) <-chan struct{} {
+	changed := make(chan struct{}, 1)
+	var wg sync.WaitGroup
+	for _, s := range a.stores {
+		w, ok := s.(Watcher)
+		if !ok {
+			continue
+		}
+		changes, err := w.Watch(ctx)
+		if err != nil {
+			a.log.Warn("a store is not watched", "store", s.Name(), "err", err)
+			continue
+		}
+		wg.Go(func() {
+			for range changes {
+				select {
+				case changed <- struct{}{}:
+				default: // nobody has looked since the change before
+				}
+			}
+		})
+	}
+	go func() {
+		<-ctx.Done()
+		wg.Wait()
+		close(changed)
+	}()
+	return changed
+}
 
 // DeleteLocal deletes a key and its certificate for the person's own shell.
 func (a *Agent) DeleteLocal(ctx context.Context, key Key) error {

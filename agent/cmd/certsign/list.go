@@ -108,32 +108,50 @@ func (c *command) listCommand() *cobra.Command {
 }
 
 func (c *command) tokensCommand() *cobra.Command {
-	return &cobra.Command{Use: "tokens", Short: "places where a key can be made: cards, tokens, the key file folder", Args: cobra.NoArgs,
-		Example: "  certsign tokens",
-		RunE: c.do(func(ctx context.Context, _ []string) error {
-			a, err := c.agent(nil, nil)
-			if err != nil {
+	var watch bool
+	cmd := &cobra.Command{Use: "tokens", Short: "places where a key can be made: cards, tokens, the key file folder", Args: cobra.NoArgs,
+		Example: "  certsign tokens\n  certsign tokens --watch"}
+	cmd.Flags().BoolVar(&watch, "watch", false, "again whenever a card is put in or taken out, until the call is interrupted")
+	cmd.RunE = c.do(func(ctx context.Context, _ []string) error {
+		a, err := c.agent(nil, nil)
+		if err != nil {
+			return err
+		}
+		if !watch {
+			return c.printPlaces(a.Places(ctx))
+		}
+		changes := a.WatchPlaces(ctx) // before the first look: nothing is missed
+		for {
+			if err := c.printPlaces(a.Places(ctx)); err != nil {
 				return err
 			}
-			type placeJSON struct {
-				Store string `json:"store"`
-				agent.Place
+			if _, more := <-changes; !more {
+				return nil
 			}
-			list, rows := []placeJSON{}, [][]string{}
-			for _, o := range a.Places(ctx) {
-				if o.Unavailable != "" {
-					rows = append(rows, []string{o.Store, "", "", c.describe(o.Unavailable)})
-				}
-				for _, p := range o.Places {
-					list = append(list, placeJSON{o.Store, p})
-					rows = append(rows, []string{o.Store, p.Label, p.Detail, c.state(p)})
-				}
-			}
-			if c.json {
-				return c.printJSON(map[string]any{"places": list})
-			}
-			return c.printTable([]string{"STORE", "PLACE", "DETAIL", "PIN"}, rows)
-		})}
+		}
+	})
+	return cmd
+}
+
+func (c *command) printPlaces(offers []agent.StoreOffer) error {
+	type placeJSON struct {
+		Store string `json:"store"`
+		agent.Place
+	}
+	list, rows := []placeJSON{}, [][]string{}
+	for _, o := range offers {
+		if o.Unavailable != "" {
+			rows = append(rows, []string{o.Store, "", "", c.describe(o.Unavailable)})
+		}
+		for _, p := range o.Places {
+			list = append(list, placeJSON{o.Store, p})
+			rows = append(rows, []string{o.Store, p.Label, p.Detail, c.state(p)})
+		}
+	}
+	if c.json {
+		return c.printJSON(map[string]any{"places": list})
+	}
+	return c.printTable([]string{"STORE", "PLACE", "DETAIL", "PIN"}, rows)
 }
 
 // state says how it stands with a place's PIN, and what to do where it does not stand well.

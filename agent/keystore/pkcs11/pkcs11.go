@@ -4,8 +4,8 @@
 // and ECDSA, over a digest.
 //
 // No module is loaded into the agent. Each is foreign code and gets a process of its own, certsign-pkcs11, for one operation or
-// one open key: a driver that crashes or hangs is the problem driver_failed, and its process group is killed. What comes
-// from a module is checked against limits and for consistency, and no signature leaves before it was verified with the key
+// one open key: a driver that crashes, hangs or takes more than a gigabyte of memory (Linux and Windows) is the problem
+// driver_failed, and its process group is killed. What comes from a module is checked against limits and for consistency, and no signature leaves before it was verified with the key
 // that the person chose. A module can still lie about what a token holds, and it sees the PIN: a person must trust the driver
 // that he installed.
 //
@@ -61,6 +61,8 @@ type Config struct {
 	OnlyModules bool
 	// Timeout is how long a driver may take for an ordinary call; 0 is DefaultTimeout.
 	Timeout time.Duration
+	// Poll is how often readers are looked at while somebody waits for a card; 0 is every two seconds.
+	Poll time.Duration
 	// Log gets what goes wrong with drivers; nil is nothing. It never gets a PIN or a digest.
 	Log *slog.Logger
 }
@@ -75,6 +77,9 @@ type Store struct {
 func New(config Config) *Store {
 	if config.Timeout <= 0 {
 		config.Timeout = DefaultTimeout
+	}
+	if config.Poll <= 0 {
+		config.Poll = defaultPoll
 	}
 	if config.Log == nil {
 		config.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
