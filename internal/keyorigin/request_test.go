@@ -43,7 +43,7 @@ func TestARequestProvesPossessionAndStatesItsKeysOrigin(t *testing.T) {
 			assert.Empty(t, csr.Subject.Names)
 			assert.Equal(t, &stated[1], In(csr))
 
-			path := filepath.Join(t.TempDir(), "request.pem")
+			path := filepath.Join(testtool.TempDir(t), "request.pem")
 			require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), 0o600))
 			out, err := exec.Command(testtool.Need(t, "openssl"), "req", "-in", path, "-noout", "-verify", "-text").CombinedOutput()
 			require.NoError(t, err, "%s", out)

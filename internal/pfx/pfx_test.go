@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,7 @@ func never(t testing.TB) func() ([]byte, error) {
 
 func openssl(t *testing.T, dir string, args ...string) {
 	t.Helper()
+	testtool.NotWine(t, "openssl is a program of the system that runs Wine")
 	cmd := exec.Command(testtool.Need(t, "openssl"), args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PASSWORD="+password)
@@ -69,7 +71,7 @@ func openssl(t *testing.T, dir string, args ...string) {
 
 // files writes key.pem and cert.pem into a new folder.
 func files(t *testing.T, key crypto.Signer, c *x509.Certificate) string {
-	dir := t.TempDir()
+	dir := testtool.TempDir(t)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
@@ -88,17 +90,17 @@ func TestFilesOfOpenSSLAreRead(t *testing.T) {
 	key := newKey(t)
 	c := certify(t, key, "Jan Łoś")
 	dir := files(t, key, c)
-	export := []string{"pkcs12", "-export", "-inkey", "key.pem", "-in", "cert.pem", "-passout", "env:PASSWORD", "-name", "Klucz Łosia", "-out", "out"}
+	export := slices.Clip([]string{"pkcs12", "-export", "-inkey", "key.pem", "-in", "cert.pem", "-passout", "env:PASSWORD", "-name", "Klucz Łosia", "-out", "out"})
 	for name, args := range map[string][]string{
-		"as it writes today":       append(export[:len(export):len(export)]),
-		"RC2 and triple DES":       append(export[:len(export):len(export)], "-legacy"),
-		"RC2 with 128 bits":        append(export[:len(export):len(export)], "-legacy", "-certpbe", "PBE-SHA1-RC2-128", "-keypbe", "PBE-SHA1-RC2-128"),
-		"triple DES with two keys": append(export[:len(export):len(export)], "-certpbe", "PBE-SHA1-2DES", "-keypbe", "PBE-SHA1-2DES"),
-		"no encryption":            append(export[:len(export):len(export)], "-certpbe", "NONE", "-keypbe", "NONE"),
-		"AES-128 and a SHA-512 MAC": append(export[:len(export):len(export)],
+		"as it writes today":       export,
+		"RC2 and triple DES":       append(export, "-legacy"),
+		"RC2 with 128 bits":        append(export, "-legacy", "-certpbe", "PBE-SHA1-RC2-128", "-keypbe", "PBE-SHA1-RC2-128"),
+		"triple DES with two keys": append(export, "-certpbe", "PBE-SHA1-2DES", "-keypbe", "PBE-SHA1-2DES"),
+		"no encryption":            append(export, "-certpbe", "NONE", "-keypbe", "NONE"),
+		"AES-128 and a SHA-512 MAC": append(export,
 			"-certpbe", "AES-128-CBC", "-keypbe", "AES-128-CBC", "-macalg", "sha512"),
-		"a SHA-1 MAC of one iteration": append(export[:len(export):len(export)], "-nomaciter", "-macalg", "sha1"),
-		"no MAC":                       append(export[:len(export):len(export)], "-nomac"),
+		"a SHA-1 MAC of one iteration": append(export, "-nomaciter", "-macalg", "sha1"),
+		"no MAC":                       append(export, "-nomac"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			openssl(t, dir, args...)
@@ -201,8 +203,8 @@ func TestFilesOfTheLibraryAreRead(t *testing.T) {
 }
 
 func TestSeveralKeysWithTheirNames(t *testing.T) {
-	testtool.Need(t, "keytool")
-	dir := t.TempDir()
+	testtool.NotWine(t, "keytool is a program of the system that runs Wine")
+	dir := testtool.TempDir(t)
 	for _, alias := range []string{"pierwszy", "drugi"} {
 		cmd := exec.Command(testtool.Need(t, "keytool"), "-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN="+alias, "-alias", alias,
 			"-storetype", "PKCS12", "-keystore", "store", "-storepass", "changeit")
@@ -295,7 +297,7 @@ func TestWeakKeysAreNamed(t *testing.T) {
 		require.NoError(t, err)
 		return b
 	}
-	dir := t.TempDir()
+	dir := testtool.TempDir(t)
 	openssl(t, dir, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:512", "-out", "rsa512")
 	openssl(t, dir, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1", "-out", "k1")
 	openssl(t, dir, "ecparam", "-name", "brainpoolP256r1", "-genkey", "-noout", "-out", "brainpool")

@@ -1,18 +1,23 @@
 // Package keyfile keeps each key in a file of its own: a PKCS#12 file (RFC 7292) under the person's password, with the
 // certificates that belong to it. The key and the certificates are encrypted with AES-256-CBC under PBES2 (RFC 8018), PBKDF2
-// with HMAC-SHA-256; the file as a whole carries an HMAC-SHA-256. OpenSSL 1.1.1, Java 12, Windows Server 2019 and newer
-// read it, unless they are set to a low limit of iterations. Until a certificate is attached the file holds a self-signed
-// placeholder, because a PKCS#12 encoder wants one; it is valid for no time and is never listed.
+// with HMAC-SHA-256; the file as a whole carries an HMAC-SHA-256. The iterations are measured on this machine to cost a guess
+// a quarter of a second. OpenSSL 1.1.1, Java 12, NSS, Windows Server 2019 and newer read it, unless they are set to a low
+// limit of iterations. Until a certificate is attached the file holds a self-signed placeholder, because a PKCS#12 encoder
+// wants one; it is valid for no time and is never listed.
 //
 // Beside NAME.p12 lies NAME.json with the public key, the label and the certificates, so that keys can be listed without
 // a password. It is only a cache and is not trusted: when the file is opened, both must say the same, or nothing is signed.
 // Who can write in the folder can delete keys and hide them, and can show a wrong label; without the password he can
 // neither use a key nor have it sign for another certificate.
 //
-// What this package does not do: it does not recover a forgotten password, it does not keep two copies, it does not read
-// PKCS#12 files with more than one key, BER encoding or a PBMAC1 code, and it does not list files that it did not write. On Windows
-// the rights of the folder are those that the profile hands down (the person, SYSTEM, administrators); elsewhere files
-// are 0600 and a folder that others can write is refused.
+// A file is written under another name, synchronised and renamed, by one writer at a time: whatever fails and whenever the
+// machine stops, the old file or the new one is there, and what was left half done goes with the next write.
+//
+// What this package does not do: it does not recover a forgotten password, it does not keep two copies (Copy gives one out,
+// encrypted as it is), it does not open files with more than one key, BER encoding or a PBMAC1 code (package pfx reads those
+// for an import), and it does not list files that it did not write. On Windows the rights of the folder are those that the
+// profile hands down (the person, SYSTEM, administrators), and files inherit them; elsewhere files are 0600 and a folder that
+// others can write is refused.
 //
 // The PKCS#12 library takes passwords as Go strings, and Go gives no way to overwrite a string or the numbers of a key:
 // the password that came from the person is wiped, the library's copies live until the memory is used again.

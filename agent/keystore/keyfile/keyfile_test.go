@@ -68,7 +68,8 @@ func answer(t *testing.T, text string) agent.AskPIN {
 }
 
 func TestOtherProgramsOpenTheFile(t *testing.T) {
-	_, e, private := seal(t, t.TempDir())
+	testtool.NotWine(t, "openssl, keytool and pk12util are programs of the system that runs Wine")
+	_, e, private := seal(t, testtool.TempDir(t))
 	want, err := x509.MarshalPKCS8PrivateKey(private)
 	require.NoError(t, err)
 
@@ -106,7 +107,7 @@ func TestOtherProgramsOpenTheFile(t *testing.T) {
 	t.Run("NSS pk12util, with the count of iterations that we write", func(t *testing.T) {
 		certutil, pk12util := testtool.Need(t, "certutil"), testtool.Need(t, "pk12util")
 		for password, iterations := range map[string]int{"Zazolc-gesla-7!": 2000, password: New("").count()} {
-			dir := t.TempDir()
+			dir := testtool.TempDir(t)
 			sealed, err := encode(private, []*x509.Certificate{mustParse(t, certify(t, private, "Jan Kowalski"))}, agent.NewSecret([]byte(password)), iterations)
 			require.NoError(t, err)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "key.p12"), sealed, 0o600))
@@ -168,7 +169,7 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows hands rights down from the profile's folder")
 	}
-	dir := filepath.Join(t.TempDir(), "keys")
+	dir := filepath.Join(testtool.TempDir(t), "keys")
 	require.NoError(t, makeFolder(dir))
 	_, e, _ := seal(t, dir)
 	for path, want := range map[string]os.FileMode{dir: 0o700, e.path + extKey: 0o600, e.path + extPublic: 0o600} {
@@ -217,7 +218,7 @@ func TestPublicPartIsNotTrusted(t *testing.T) {
 	require.NoError(t, err)
 
 	t.Run("another key is not opened as this one", func(t *testing.T) {
-		store, e, _ := seal(t, t.TempDir())
+		store, e, _ := seal(t, testtool.TempDir(t))
 		rewrite(t, e, func(f *publicFile) {
 			f.PublicKey, _ = x509.MarshalPKIXPublicKey(other.Public())
 		})
@@ -230,14 +231,14 @@ func TestPublicPartIsNotTrusted(t *testing.T) {
 		assert.Equal(t, problem.IntegrityFailed, problem.CodeOf(err))
 	})
 	t.Run("a certificate for another key hides nothing behind its name", func(t *testing.T) {
-		store, e, _ := seal(t, t.TempDir())
+		store, e, _ := seal(t, testtool.TempDir(t))
 		rewrite(t, e, func(f *publicFile) { f.Chain = [][]byte{certify(t, other, "somebody else")} })
 		keys, err := store.List(t.Context())
 		require.NoError(t, err)
 		assert.Empty(t, keys)
 	})
 	t.Run("another certificate for the same key is refused once and put right", func(t *testing.T) {
-		store, e, private := seal(t, t.TempDir())
+		store, e, private := seal(t, testtool.TempDir(t))
 		real, false_ := certify(t, private, "Jan Kowalski"), certify(t, private, "Anna Nowak")
 		require.NoError(t, store.Attach(t.Context(), e.public.id, [][]byte{real}, answer(t, password)))
 		rewrite(t, e, func(f *publicFile) { f.Chain = [][]byte{false_} })
@@ -254,7 +255,7 @@ func TestPublicPartIsNotTrusted(t *testing.T) {
 		assert.Equal(t, [][]byte{real}, keys[0].Chain)
 	})
 	t.Run("a certificate that a crash left out comes back when the key is opened", func(t *testing.T) {
-		store, e, private := seal(t, t.TempDir())
+		store, e, private := seal(t, testtool.TempDir(t))
 		chain := [][]byte{certify(t, private, "Jan Kowalski")}
 		require.NoError(t, store.Attach(t.Context(), e.public.id, chain, answer(t, password)))
 		rewrite(t, e, func(f *publicFile) { f.Chain = nil })
@@ -270,7 +271,7 @@ func TestPublicPartIsNotTrusted(t *testing.T) {
 }
 
 func TestAttach(t *testing.T) {
-	store, e, private := seal(t, t.TempDir())
+	store, e, private := seal(t, testtool.TempDir(t))
 	before, err := os.ReadFile(e.path + extKey)
 	require.NoError(t, err)
 	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -310,7 +311,7 @@ func TestAttach(t *testing.T) {
 }
 
 func TestWritesAreWhole(t *testing.T) {
-	dir := t.TempDir()
+	dir := testtool.TempDir(t)
 	_, e, _ := seal(t, dir)
 	t.Run("a write that cannot end leaves the old content and no remains", func(t *testing.T) {
 		target := filepath.Join(dir, "folder")
@@ -353,7 +354,7 @@ func TestWritesAreWhole(t *testing.T) {
 }
 
 func TestDamagedFilesAreRefusedBeforeThePassword(t *testing.T) {
-	dir := t.TempDir()
+	dir := testtool.TempDir(t)
 	_, e, private := seal(t, dir)
 	sealed, err := os.ReadFile(e.path + extKey)
 	require.NoError(t, err)
