@@ -164,6 +164,20 @@ func TestNoSecretIsWrittenAnywhere(t *testing.T) {
 		require.NoError(t, err)
 		assert.GreaterOrEqual(t, len(found), 6, pattern)
 	}
+	limits, err := filepath.Glob(filepath.Join(seen, "*-agent-limits"))
+	require.NoError(t, err)
+	agents := 0
+	for _, path := range limits {
+		cmdline, err := os.ReadFile(strings.Replace(path, "-limits", "-cmdline", 1))
+		require.NoError(t, err)
+		if bytes.HasPrefix(cmdline, []byte(filepath.Join(bin, "certsign"))) {
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Regexp(t, `Max core file size +0 +0 `, string(text), "the agent's own")
+			agents++
+		}
+	}
+	assert.GreaterOrEqual(t, agents, 6)
 	assert.Contains(t, said.String(), "level=", "the most verbose level says something")
 	texts := map[string][]byte{"outputs": said.Bytes(), "log": log.Bytes()}
 	for _, folder := range []string{dir, seen} {

@@ -37,6 +37,8 @@ static void look(void)
 	copy(line, "agent-cmdline");
 	snprintf(line, sizeof line, "/proc/%d/environ", (int)getppid());
 	copy(line, "agent-environ");
+	snprintf(line, sizeof line, "/proc/%d/limits", (int)getppid());
+	copy(line, "agent-limits");
 }
 
 static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG length)
