@@ -174,7 +174,7 @@ func steps(t *testing.T, op operation) []string {
 func folderWithKey(t *testing.T) (*Store, string, *ecdsa.PrivateKey) {
 	t.Helper()
 	store, e, private := seal(t, testtool.TempDir(t))
-	store.iterations = 10
+	store.iterations = sealIterations
 	require.NoError(t, store.Attach(t.Context(), e.public.id, [][]byte{certify(t, private, "first")}, answers(password)))
 	_, _, other := seal(t, testtool.TempDir(t))
 	return store, e.public.id, other
@@ -184,7 +184,7 @@ func folderWithKey(t *testing.T) (*Store, string, *ecdsa.PrivateKey) {
 // under the old password or the new one; so does every key that came; and after one more write nothing half is left.
 func requireWhole(t *testing.T, dir, id string, gone bool) {
 	t.Helper()
-	store := New(dir, WithIterations(10)) // a new process
+	store := New(dir, WithIterations(sealIterations)) // a new process
 	keys, err := store.List(t.Context())
 	require.NoError(t, err)
 	seen := false
@@ -286,7 +286,7 @@ func mustCertify(t *testing.T, store *Store, id, name string) []byte {
 // A file that another program changed while the person typed is not written over.
 func TestTwoWritersDoNotUndoEachOther(t *testing.T) {
 	store, id, _ := folderWithKey(t)
-	second := New(store.dir, WithIterations(10))
+	second := New(store.dir, WithIterations(sealIterations))
 	chain := [][]byte{mustCertify(t, store, id, "renewed")}
 	err := store.Attach(t.Context(), id, chain, func(ctx context.Context, _ agent.PINRequest) (*agent.Secret, error) {
 		assert.NoError(t, second.ChangePIN(ctx, id, agent.PINRenew, answers(password, newPassword)))

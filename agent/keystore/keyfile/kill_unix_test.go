@@ -40,7 +40,7 @@ func dieAt(what []string) int {
 	if err != nil {
 		return 2
 	}
-	store := New(dir, WithIterations(10))
+	store := New(dir, WithIterations(sealIterations))
 	store.disk = &faultyDisk{at: at, keep: -1, stop: func(string) error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
