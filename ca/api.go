@@ -50,7 +50,7 @@ type Desk interface {
 	Requests(ctx context.Context, accountID int64) ([]Request, error)
 
 	// The help desk.
-	OpenRequests(ctx context.Context, clerkID int64) ([]Request, error)
+	OpenRequests(ctx context.Context, clerkID int64) ([]OpenRequest, error)
 	Decide(ctx context.Context, clerkID int64, ticket string, approve bool, comment string) (*Request, error)
 
 	// Documents.

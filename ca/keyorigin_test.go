@@ -74,5 +74,5 @@ func TestTheHelpDeskSeesWhatWasStatedOfTheKey(t *testing.T) {
 	open, err := h.desk.OpenRequests(ctx, h.clerk().ID)
 	require.NoError(t, err)
 	require.Len(t, open, 1)
-	assert.Equal(t, &onACard, open[0].KeyOrigin)
+	assert.Equal(t, &onACard, open[0].Certificate.KeyOrigin)
 }

@@ -1,10 +1,6 @@
 package ca
 
-import (
-	"time"
-
-	"certsign/internal/keyorigin"
-)
+import "time"
 
 // RequestKind is a wish about a certificate's status.
 type RequestKind string
@@ -64,6 +60,12 @@ type Request struct {
 	DecidedBy string // "auto" or the clerk's login
 	Created   time.Time
 	Decided   time.Time
-	// KeyOrigin is what the agent stated of how the certificate's key came to be, for the help desk: OpenRequests fills it in.
-	KeyOrigin *keyorigin.Statement
+}
+
+// OpenRequest is a request as the help desk sees it: with whom it is about, so that a clerk can check who is calling.
+type OpenRequest struct {
+	Request
+	Certificate *Certificate
+	Holder      Person
+	Email       string // of the account that made the request
 }

@@ -3,6 +3,7 @@ package ca
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"certsign/internal/problem"
@@ -144,28 +145,46 @@ func (c *CA) Requests(ctx context.Context, accountID int64) ([]Request, error) {
 }
 
 // OpenRequests returns what waits for the help desk, oldest first.
-func (c *CA) OpenRequests(ctx context.Context, clerkID int64) ([]Request, error) {
-	var all []Request
+func (c *CA) OpenRequests(ctx context.Context, clerkID int64) ([]OpenRequest, error) {
+	var all []OpenRequest
 	err := c.store.View(ctx, func(tx Tx) error {
 		if _, err := clerk(tx, clerkID); err != nil {
 			return err
 		}
-		var err error
-		if all, err = tx.RequestsIn(Submitted, 500); err != nil {
+		waiting, err := tx.RequestsIn(Submitted, 500)
+		if err != nil {
 			return err
 		}
-		for i := range all {
-			row, err := tx.CertificateBySerial(all[i].Serial)
+		for _, r := range waiting {
+			open, err := c.openRequest(tx, r)
 			if err != nil {
-				return err
+				return fmt.Errorf("request %s: %w", r.Ticket, err)
 			}
-			if all[i].KeyOrigin, err = storedOrigin(row.KeyOrigin); err != nil {
-				return err
-			}
+			all = append(all, open)
 		}
 		return nil
 	})
 	return all, err
+}
+
+func (c *CA) openRequest(tx Tx, r Request) (OpenRequest, error) {
+	row, err := tx.CertificateBySerial(r.Serial)
+	if err != nil {
+		return OpenRequest{}, err
+	}
+	certificate, err := c.certificate(tx, row)
+	if err != nil {
+		return OpenRequest{}, err
+	}
+	holder, err := tx.PersonByID(row.PersonID)
+	if err != nil {
+		return OpenRequest{}, err
+	}
+	account, err := tx.AccountByID(r.AccountID)
+	if err != nil {
+		return OpenRequest{}, err
+	}
+	return OpenRequest{Request: r, Certificate: certificate, Holder: holder, Email: account.Email}, nil
 }
 
 func clerk(tx Tx, id int64) (Account, error) {

@@ -12,7 +12,7 @@ import (
 const maxComment = 1000
 
 type helpDesk struct {
-	Requests []ca.Request
+	Requests []ca.OpenRequest
 	// Ticket, Comment: the form that came back with a mistake.
 	Ticket, Comment string
 }
