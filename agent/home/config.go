@@ -34,6 +34,8 @@ type Config struct {
 	PinentryProgram string `yaml:"pinentry-program"`
 	// PKCS11Modules are drivers of cards and tokens, beside those that are found by themselves.
 	PKCS11Modules []Module `yaml:"pkcs11-modules"`
+	// PKCS11OnlyModules leaves those that are found by themselves out: no driver is loaded that is not named.
+	PKCS11OnlyModules bool `yaml:"pkcs11-only-modules"`
 	// Proxy is an http:// or https:// proxy for everything that the agent sends out. Empty: the environment's.
 	Proxy string `yaml:"proxy"`
 	// Limits bound what pages may ask for.
@@ -177,6 +179,9 @@ const template = `# CertSign: your settings. Only you can change them; a web pag
 #  - /opt/maker/lib/maker-pkcs11.so
 #  - path: /usr/lib/x86_64-linux-gnu/libsoftokn3.so
 #    parameters: "configdir='sql:/home/jan/.mozilla/firefox/abc.default' certPrefix='' keyPrefix='' secmod='secmod.db'"
+
+# Load no other drivers than those above.
+#pkcs11-only-modules: true
 
 # The proxy for everything that CertSign sends out. Otherwise HTTPS_PROXY and NO_PROXY.
 #proxy: http://proxy.example:3128

@@ -25,7 +25,7 @@ if (rest.length > 0 || (option !== undefined && !(option in modes))) {
   process.exit(2);
 }
 const mode = modes[option] ?? journey;
-const dir = `${root}/build/${{ '--keyboard': 'keyboard', '--screens': 'screens', '--windows': 'windows-journey' }[option] ?? 'demo'}`;
+const dir = `${root}/build/${{ '--keep': 'run', '--keyboard': 'keyboard', '--screens': 'screens', '--windows': 'windows-journey' }[option] ?? 'demo'}`;
 
 let ended = false;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {

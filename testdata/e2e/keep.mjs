@@ -17,8 +17,8 @@ export async function keep(dir) {
     ...Object.values(accounts).map((a) => `${(a.role ?? `${a.kind} account`).padEnd(18)}${a.email.padEnd(30)} password ${a.password}`),
     '', `Card              "${card.label}" (SoftHSM2), PIN ${card.pin}`, `Agent             127.0.0.1:${agent.port}, its folder ${agent.home}`,
   ];
-  if (!display) lines.push('', 'There is no display here: pages can be read, but CertSign cannot ask you anything.');
-  lines.push('', 'Everything is in build/demo and made for trying out. Ctrl-C ends it.');
+  if (!display) lines.push('', 'There is no display here: pages can be read, but CertSign cannot ask you anything. On a desktop it would.');
+  lines.push('', 'Everything is in build/run and made for trying out. Ctrl-C ends it.');
   console.log(lines.join('\n'));
   writeFileSync(`${dir}/accounts.txt`, lines.join('\n').trimStart() + '\n', { mode: 0o600 });
   const opener = display && ['xdg-open', 'chromium', 'firefox-esr'].find(which);

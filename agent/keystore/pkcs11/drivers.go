@@ -9,7 +9,8 @@ import (
 )
 
 // makers is where the drivers of the cards that are sold in Poland put their modules, and of some others; patterns as of
-// filepath.Match, where the name holds a version. Only those that exist are tried, in this order.
+// filepath.Match, where the name holds a version. Only those that exist are tried, in this order. All lie in folders that
+// only an administrator can write, on a Mac also the person: a driver that another user put there would get the PIN.
 var makers = map[string][]string{
 	"linux": {
 		"/opt/proCertumSmartSign/libcryptoCertum3PKCS.so", // Certum
@@ -91,7 +92,6 @@ var open = map[string][]string{
 	},
 	"windows": {
 		`C:\Program Files\OpenSC Project\OpenSC\pkcs11\opensc-pkcs11.dll`,
-		`C:\SoftHSM2\lib\softhsm2-x64.dll`,
 	},
 }
 
@@ -143,6 +143,10 @@ func existing(patterns []string) []string {
 			found, _ = filepath.Glob(pattern)
 		}
 		for _, path := range found {
+			// Elsewhere C: may be a disk on which anybody can make folders.
+			if runtime.GOOS == "windows" && !strings.EqualFold(os.Getenv("SystemDrive"), filepath.VolumeName(path)) {
+				continue
+			}
 			if is, err := os.Stat(path); err == nil && is.Mode().IsRegular() {
 				files = append(files, path)
 			}

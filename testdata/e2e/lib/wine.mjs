@@ -112,7 +112,7 @@ export class WineAgent {
     Object.assign(this, { computer, log: `${dir}/certsign.log`, relayLog: `${dir}/relay.log`, home: computer.file(`${computer.local}\\CertSign`) });
     this.program = `${programs}/certsign.exe`;
     mkdirSync(this.home, { recursive: true });
-    const settings = { language: lang, 'window-command': windows.command, 'pkcs11-modules': [card.module] };
+    const settings = { language: lang, 'window-command': windows.command, 'pkcs11-modules': [card.module], 'pkcs11-only-modules': true };
     writeFileSync(`${this.home}/config.yaml`, Object.entries(settings).map(([k, v]) => `${k}: ${JSON.stringify(v)}\n`).join(''));
   }
 

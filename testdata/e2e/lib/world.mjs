@@ -95,7 +95,7 @@ export class Agent {
     if (windows) settings['window-command'] = windows.command;
     this.ui = windows ? 'window' : 'auto';
     if (windows && display) settings['pinentry-program'] = which('pinentry-gtk-2');
-    if (card) settings['pkcs11-modules'] = [card.module];
+    if (card) Object.assign(settings, { 'pkcs11-modules': [card.module], 'pkcs11-only-modules': true });
     writeFileSync(`${this.home}/config.yaml`, Object.entries(settings).map(([k, v]) => `${k}: ${JSON.stringify(v)}\n`).join(''), { mode: 0o600 });
   }
 
