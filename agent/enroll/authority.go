@@ -2,7 +2,6 @@ package enroll
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -178,41 +177,4 @@ func codeOf(s *online.StatusError) problem.Code {
 		return ""
 	}
 	return body.Code
-}
-
-// claims are the parts of a token (RFC 7519) that tell when asking again is worth while, and whom it is for. They are not
-// verified: the CA does that.
-type claims struct {
-	Exp float64 `json:"exp"`
-	Cnf struct {
-		CSR string `json:"x5rt#S256"`
-	} `json:"cnf"`
-}
-
-func claimsOf(token string) (c claims) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return c
-	}
-	b, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || json.Unmarshal(b, &c) != nil {
-		return claims{}
-	}
-	return c
-}
-
-func (c claims) expires() time.Time {
-	if c.Exp <= 0 || c.Exp > 1e11 {
-		return time.Time{}
-	}
-	return time.Unix(int64(c.Exp), 0).UTC()
-}
-
-// otherCSR tells whether the token is bound to a CSR, and not to this one: then it is not sent at all.
-func (c claims) otherCSR(csr []byte) bool {
-	if c.Cnf.CSR == "" {
-		return false
-	}
-	sum := sha256.Sum256(csr)
-	return strings.TrimRight(c.Cnf.CSR, "=") != base64.RawURLEncoding.EncodeToString(sum[:])
 }

@@ -568,13 +568,3 @@ func TestDeadTokens(t *testing.T) {
 		assert.NotEmpty(t, o.ceremonies())
 	})
 }
-
-func FuzzTokenIsNotBelieved(f *testing.F) {
-	f.Add("a.b.c")
-	f.Add(mint([]byte("x"), time.Hour))
-	f.Add("..")
-	f.Add("e30.eyJleHAiOjFlMzA4fQ.x")
-	f.Fuzz(func(t *testing.T, token string) {
-		enroll.ReadToken(token, []byte("csr"))
-	})
-}

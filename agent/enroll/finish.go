@@ -72,6 +72,9 @@ func (d *Desk) takeToken(ctx context.Context, r *record, token string, ca *autho
 		}
 		return nil, nil
 	}
+	if err := CheckToken(token); err != nil {
+		return nil, err
+	}
 	c := claimsOf(token)
 	if c.otherCSR(r.CSR) {
 		return nil, problem.New(problem.TokenForOtherCSR, "the token is for another certificate request")
@@ -119,11 +122,20 @@ func (d *Desk) obtain(ctx context.Context, r *record, ca *authority) ([][]byte, 
 	if ferr == nil {
 		return found, nil
 	}
-	if fate == refused {
-		r.Tried = false
-		return nil, errors.Join(err, d.save(r, given))
+	switch {
+	case fate != refused:
+		return nil, err
+	case problem.CodeOf(err) == problem.TokenInvalid:
+		return nil, errors.Join(err, d.forgetToken(r))
 	}
-	return nil, err
+	r.Tried = false
+	return nil, errors.Join(err, d.save(r, given))
+}
+
+// forgetToken drops a token that the CA does not know as one: it may be any other secret, and is not sent a second time.
+func (d *Desk) forgetToken(r *record) error {
+	r.Token, r.Expires, r.Tried = "", time.Time{}, false
+	return d.save(r, asked)
 }
 
 // ask asks the CA for the certificate until it says something else than that there is none, or waits has come to its end.
@@ -163,7 +175,7 @@ func (d *Desk) accept(ctx context.Context, r *record, chain [][]byte, site agent
 		return err
 	}
 	r.Chain = withoutRoots(chain, site.Certificates())
-	r.Token, r.Tried, r.Expires = "", false, time.Time{}
+	r.Token, r.Expires, r.Tried = "", time.Time{}, false
 	if err := d.save(r, issued); err != nil {
 		return err
 	}
