@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"certsign/internal/ades"
 	"certsign/internal/problem"
 )
 
@@ -120,4 +121,9 @@ func (a *Agent) ChangePIN(ctx context.Context, store, id string, how PINChange) 
 		log.Event, log.Code = LogRefused, string(problem.CodeOf(err))
 	}
 	return errors.Join(err, a.record(log))
+}
+
+// ResultName is what the signed form of a document is called.
+func (o SignOrder) ResultName(document string) string {
+	return (&piece{doc: ades.Document{Name: document}}).resultName(o)
 }

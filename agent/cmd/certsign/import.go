@@ -32,11 +32,11 @@ the file, but cannot be the new one.`,
 	f.StringVar(&files.passwordFile, "password-file", "", "file with the password of FILE, where it is another one")
 	cmd.RunE = c.do(func(ctx context.Context, args []string) error {
 		if files.pinFile == "-" || files.passwordFile == "-" || args[0] == "-" {
-			return usagef("files, not standard input, are wanted here")
+			return usagef("files, not standard input, are wanted here", "tu potrzebne są pliki, nie standardowe wejście")
 		}
 		b, err := readBounded(args[0], pfx.MaxFile)
 		if problem.CodeOf(err) == problem.Internal {
-			return problem.Wrap(problem.DocumentUnreadable, err, "%s cannot be read", args[0])
+			return unreadable(args[0], err)
 		}
 		if err != nil {
 			return err

@@ -176,15 +176,19 @@ func (c *command) describe(code string) string {
 
 func (c *command) exportCommand() *cobra.Command {
 	var out string
-	var chain, der bool
+	var chain, der, force bool
 	cmd := &cobra.Command{Use: "export-cert ID", Short: "write a certificate to a file; never its key", Args: cobra.ExactArgs(1),
 		Example: "  certsign export-cert 5f3a -o my.pem"}
 	cmd.Flags().StringVarP(&out, "output", "o", "-", "file; - is standard output")
 	cmd.Flags().BoolVar(&chain, "chain", false, "with the certificates above it")
 	cmd.Flags().BoolVar(&der, "der", false, "DER instead of PEM")
+	cmd.Flags().BoolVar(&force, "force", false, "replace a file that is there")
 	cmd.RunE = c.do(func(ctx context.Context, args []string) error {
 		if chain && der {
-			return usagef("--chain is for PEM")
+			return usagef("--chain is for PEM", "--chain jest dla PEM")
+		}
+		if err := mayWrite(out, force); err != nil {
+			return err
 		}
 		a, err := c.agent(nil, nil)
 		if err != nil {
@@ -195,7 +199,7 @@ func (c *command) exportCommand() *cobra.Command {
 			return err
 		}
 		if der {
-			return c.writeFile(out, 0o644, i.Certificate.Raw)
+			return c.writeFile(out, force, i.Certificate.Raw)
 		}
 		var b []byte
 		for n, raw := range i.Key.Chain {
@@ -203,7 +207,7 @@ func (c *command) exportCommand() *cobra.Command {
 				b = append(b, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})...)
 			}
 		}
-		return c.writeFile(out, 0o644, b)
+		return c.writeFile(out, force, b)
 	})
 	return cmd
 }
@@ -220,7 +224,7 @@ certificate is named STORE/KEY.`,
 	cmd.Flags().BoolVar(&yes, "yes", false, "yes, delete it")
 	cmd.RunE = c.do(func(ctx context.Context, args []string) error {
 		if !yes {
-			return usagef("a deleted key is gone for good: add --yes")
+			return usagef("a deleted key is gone for good: add --yes", "usuniętego klucza nie da się odzyskać: dodaj --yes")
 		}
 		a, err := c.agent(nil, c.pins(pinFile))
 		if err != nil {
@@ -235,6 +239,15 @@ certificate is named STORE/KEY.`,
 	return cmd
 }
 
+// broken says that the journal is not as it was written. What stands before the broken place holds.
+func broken(err error, good int64) error {
+	return wordedAs(err,
+		fmt.Sprintf("The journal was changed or is damaged: %s. %d lines before it are as they were written.", problem.DetailOf(err), good),
+		"Keep a copy of "+agent.JournalName+" and tell your administrator.",
+		fmt.Sprintf("Dziennik zmieniono lub uszkodzono: liczba nienaruszonych wierszy przed tym miejscem to %d (%s).", good, problem.DetailOf(err)),
+		"Zachowaj kopię pliku "+agent.JournalName+" i powiadom administratora.")
+}
+
 func (c *command) journalCommand() *cobra.Command {
 	var verify bool
 	cmd := &cobra.Command{Use: "journal", Short: "what was asked, approved and signed on this computer", Args: cobra.NoArgs,
@@ -247,6 +260,9 @@ func (c *command) journalCommand() *cobra.Command {
 				entries = append(entries, e)
 			}
 		})
+		if problem.CodeOf(err) == problem.IntegrityFailed {
+			return broken(err, rep.Lines)
+		}
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,16 +52,19 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := root.ExecuteContext(ctx)
+	called, err := root.ExecuteContextC(ctx)
 	var status exitStatus
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.As(err, &status):
 		return int(status)
-	case !c.begun || isUsage(err):
-		fmt.Fprintf(errs, "certsign: error: %s\n", err)
-		fmt.Fprintf(errs, "certsign: hint: %s\n", c.say("see certsign --help", "zobacz certsign --help"))
+	case !c.begun && !isUsage(err): // said by the parser of the command line
+		text := err.Error()
+		err = usagef("%s", "%s", text)
+	}
+	if isUsage(err) {
+		c.complainOfUsage(err, called.CommandPath())
 		return exitUsage
 	}
 	c.complain(err)
@@ -72,18 +76,6 @@ type exitStatus int
 
 func (exitStatus) Error() string { return "done" }
 
-// usage is a call that cannot be meant.
-type usage struct{ text string }
-
-func (u usage) Error() string { return u.text }
-
-func usagef(format string, args ...any) error { return usage{fmt.Sprintf(format, args...)} }
-
-func isUsage(err error) bool {
-	var u usage
-	return errors.As(err, &u)
-}
-
 // command is one call of certsign.
 type command struct {
 	in        io.Reader
@@ -94,9 +86,10 @@ type command struct {
 	json     bool
 	verbose  bool
 
-	begun  bool
-	home   *home.Dir
-	config home.Config
+	begun    bool
+	password atomic.Bool // what was asked for last is a password, and no PIN of a token
+	home     *home.Dir
+	config   home.Config
 }
 
 func (c *command) root() *cobra.Command {
@@ -104,7 +97,10 @@ func (c *command) root() *cobra.Command {
 		Use:   "certsign",
 		Short: "keys, customs certificates and signatures on this computer",
 		Long: `CertSign keeps keys where you choose, obtains customs certificates for them, and signs
-what you have seen and approved.`,
+what you have seen and approved.
+
+Exit status: 0 done, 1 a problem, 2 wrong usage; certsign verify has its own. With --json an
+error is one line on stderr: {"error":{"code","message","detail","remedy"}}.`,
 		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -126,7 +122,8 @@ what you have seen and approved.`,
 func (c *command) do(body func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if c.lang != "" && c.lang != problem.Polish && c.lang != problem.English {
-			return usagef("--lang is pl or en")
+			c.lang = ""
+			return usagef("--lang is pl or en", "--lang to pl albo en")
 		}
 		c.begun = true
 		path := c.homeFlag
@@ -167,25 +164,6 @@ func (c *command) say(en, pl string) string {
 		return pl
 	}
 	return en
-}
-
-// complain renders an error: the only place where the command does.
-func (c *command) complain(err error) {
-	code := problem.CodeOf(err)
-	if code == problem.Internal {
-		fmt.Fprintf(c.errs, "certsign: error: %s: %s\n", code, err)
-		return
-	}
-	text := problem.Describe(code, c.language())
-	line := text.Message
-	if detail := problem.DetailOf(err); detail != "" {
-		line += " (" + detail + ")"
-	}
-	fmt.Fprintf(c.errs, "certsign: error: %s: %s\n", code, line)
-	fmt.Fprintf(c.errs, "certsign: hint: %s\n", text.Remedy)
-	if c.verbose {
-		fmt.Fprintf(c.errs, "certsign: cause: %s\n", err)
-	}
 }
 
 func (c *command) versionCommand() *cobra.Command {

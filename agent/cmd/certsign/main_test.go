@@ -231,7 +231,7 @@ func mint(ts *testscript.TestScript, _ bool, args []string) {
 		"exp": time.Now().Add(time.Hour).Unix(), "cnf": map[string]string{"x5rt#S256": base64.RawURLEncoding.EncodeToString(sum[:])},
 	})
 	ts.Check(err)
-	token := "e30." + base64.RawURLEncoding.EncodeToString(b) + "." + hex.EncodeToString(sum[:4])
+	token := "eyJhbGciOiJFUzI1NiJ9." + base64.RawURLEncoding.EncodeToString(b) + "." + hex.EncodeToString(sum[:4])
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(token+"\n"), 0o600))
 	if len(args) > 2 {
 		m := regexp.MustCompile(`[0-9a-f]{32}`).FindString(ts.ReadFile("stderr"))

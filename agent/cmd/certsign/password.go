@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -42,7 +38,7 @@ that is forgotten. Copies made with certsign backup keep the password that they 
 	f.StringVar(&files.fresh, "new-pin-file", "", "file with the new password")
 	cmd.RunE = c.do(func(ctx context.Context, args []string) error {
 		if files.pin == "-" && files.fresh == "-" {
-			return usagef("only one of the files can be standard input")
+			return usagef("only one of the files can be standard input", "tylko jeden z plików może być standardowym wejściem")
 		}
 		files.person, files.given = shellPINs{c}, map[*string]bool{}
 		a, err := c.agent(nil, &files)
@@ -79,7 +75,7 @@ there already is not replaced.`,
 	cmd.Flags().StringVarP(&out, "output", "o", "", "file or folder for the copy")
 	cmd.RunE = c.do(func(ctx context.Context, args []string) error {
 		if out == "" || out == "-" {
-			return usagef("say with -o which file the copy shall be")
+			return usagef("say with -o which file the copy shall be", "podaj w -o plik, w którym ma się znaleźć kopia")
 		}
 		a, err := c.agent(nil, nil)
 		if err != nil {
@@ -96,7 +92,7 @@ there already is not replaced.`,
 		if found, err := os.Stat(out); err == nil && found.IsDir() {
 			out = filepath.Join(out, name)
 		}
-		if err := writeNew(out, b); err != nil {
+		if err := writeNew(out, 0o600, b); err != nil {
 			return err
 		}
 		if c.json {
@@ -107,41 +103,4 @@ there already is not replaced.`,
 		return err
 	})
 	return cmd
-}
-
-// writeNew writes a file that was not there, for its owner alone, so that it lasts, and reads it again.
-func writeNew(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return problem.New(problem.BadRequest, "%s is there already", path)
-	}
-	if err != nil {
-		return problem.Wrap(problem.StoreUnavailable, err, "%s cannot be written", path)
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil && runtime.GOOS != "windows" { // where a folder cannot be opened for that
-		err = syncFolder(filepath.Dir(path))
-	}
-	if err == nil {
-		var again []byte
-		if again, err = os.ReadFile(path); err == nil && !bytes.Equal(again, b) {
-			err = errors.New("what was read is not what was written")
-		}
-	}
-	if err != nil {
-		return problem.Wrap(problem.StoreUnavailable, errors.Join(err, os.Remove(path)), "%s cannot be written", path)
-	}
-	return nil
-}
-
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

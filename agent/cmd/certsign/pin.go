@@ -43,7 +43,7 @@ a wrong one costs one try. A locked PUK cannot be unlocked.`}
 	}
 	cmd.RunE = c.do(func(ctx context.Context, _ []string) error {
 		if files.fresh == "-" && (files.pin == "-" || files.puk == "-") {
-			return usagef("only one of the files can be standard input")
+			return usagef("only one of the files can be standard input", "tylko jeden z plików może być standardowym wejściem")
 		}
 		files.person, files.given = shellPINs{c}, map[*string]bool{}
 		a, err := c.agent(nil, &files)
@@ -86,7 +86,7 @@ func findToken(tokens []agent.Token, name string) (agent.Token, error) {
 	case 0:
 		return agent.Token{}, problem.New(problem.TokenAbsent, "there is no %q; there are: %s", name, strings.Join(labels, ", "))
 	}
-	return agent.Token{}, problem.New(problem.BadRequest, "say with --token which of: %s", strings.Join(labels, ", "))
+	return agent.Token{}, usagef("say with --token which of: %s", "podaj w --token, który z: %s", strings.Join(labels, ", "))
 }
 
 // secretFiles takes secrets from files, each once, and asks the person for those that have none.

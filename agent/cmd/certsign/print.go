@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -40,34 +38,4 @@ func plain(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// writeFile replaces path with what write produced, or leaves it as it was; "-" is standard output.
-func (c *command) writeFile(path string, mode os.FileMode, b []byte) error {
-	if path == "-" {
-		_, err := c.out.Write(b)
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".certsign-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }

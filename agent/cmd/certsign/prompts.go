@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"certsign/agent"
 	"certsign/agent/prompt/pin"
@@ -39,7 +40,7 @@ func (c *command) prompts(ui string) (prompts, error) {
 		c.log().Warn("nobody can be asked: what needs a person is refused")
 		return none, nil
 	}
-	return none, usagef("--ui is auto, window, terminal or none")
+	return none, usagef("--ui is auto, window, terminal or none", "--ui to auto, window, terminal albo none")
 }
 
 // windowPrompts asks in the agent's own window, and for PINs in the platform's dialog, or on the terminal where there is
@@ -86,6 +87,18 @@ func (c *command) pins(file string) agent.PINPrompter {
 	return shellPINs{c}
 }
 
+// noting notes what kind of secret was asked for last, so that an error can call it by its name.
+type noting struct {
+	agent.PINPrompter
+	command *command
+}
+
+// AskPIN implements agent.PINPrompter. Key files have passwords, and so has a file that is imported, which has no place.
+func (n noting) AskPIN(ctx context.Context, req agent.PINRequest) (*agent.Secret, error) {
+	n.command.password.Store(strings.HasPrefix(req.Where, n.command.home.Path("keys")) || req.Purpose == agent.PurposeImport && req.Where == "")
+	return n.PINPrompter.AskPIN(ctx, req)
+}
+
 // shellPINs looks for a way to ask only when it is asked: not every call needs a PIN.
 type shellPINs struct{ command *command }
 
@@ -105,4 +118,16 @@ func (s shellPINs) AskPIN(ctx context.Context, req agent.PINRequest) (*agent.Sec
 	}
 	defer t.Close()
 	return t.AskPIN(ctx, req)
+}
+
+// available tells whether AskPIN would find a way to ask.
+func (s shellPINs) available() bool {
+	if s.command.dialog().Available() == nil {
+		return true
+	}
+	t, err := terminal.New(terminal.Config{Language: s.command.language()})
+	if err == nil {
+		_ = t.Close()
+	}
+	return err == nil
 }

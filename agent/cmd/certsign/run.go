@@ -52,7 +52,9 @@ func (c *command) runCommand() *cobra.Command {
 	cmd.RunE = c.do(func(ctx context.Context, _ []string) error {
 		lock, err := c.home.TryLock(agentLock)
 		if errors.Is(err, home.ErrLocked) {
-			return problem.New(problem.Busy, "an agent is running already with the folder %s", c.home.Path())
+			return wordedAs(problem.New(problem.Busy, "an agent is running already with the folder %s", c.home.Path()),
+				fmt.Sprintf("An agent is running already with the folder %s.", c.home.Path()), "Use it, or end it first.",
+				fmt.Sprintf("Agent używający folderu %s już działa.", c.home.Path()), "Korzystaj z niego albo najpierw go zakończ.")
 		}
 		if err != nil {
 			return err
@@ -68,6 +70,14 @@ func (c *command) runCommand() *cobra.Command {
 	return cmd
 }
 
+// portNames are the ports that were tried.
+func portNames(ports []int) string {
+	if len(ports) == 0 {
+		return fmt.Sprintf("%d–%d", agent.FirstPort, agent.LastPort)
+	}
+	return strings.Trim(fmt.Sprint(ports), "[]")
+}
+
 // serve runs the agent until ctx ends.
 func (c *command) serve(ctx context.Context, asking prompts, ports []int) error {
 	a, err := c.agent(asking.prompter, asking.pins)
@@ -76,7 +86,9 @@ func (c *command) serve(ctx context.Context, asking prompts, ports []int) error 
 	}
 	t, err := ws.Listen(ws.Config{Ports: ports, Log: c.log()})
 	if err != nil {
-		return problem.Wrap(problem.Busy, err, "no port is free")
+		return wordedAs(problem.Wrap(problem.Busy, err, "no port is free"),
+			"None of the ports to listen on is free: "+portNames(ports)+".", "End the program that takes it, or name another port with --port.",
+			"Żaden z portów do nasłuchiwania nie jest wolny: "+portNames(ports)+".", "Zakończ program, który go zajmuje, albo podaj inny port w --port.")
 	}
 	defer t.Close()
 	state, err := json.Marshal(running{PID: os.Getpid(), Port: t.Port(), Version: version, Started: time.Now().UTC()})

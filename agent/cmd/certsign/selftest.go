@@ -66,7 +66,7 @@ who mend what fails.`,
 		algorithms := []agent.KeyAlgorithm{agent.RSA2048, agent.RSA3072, agent.P256, agent.P384}
 		if s.key != "" {
 			if !slices.Contains(algorithms, agent.KeyAlgorithm(s.key)) {
-				return usagef("--key is rsa2048, rsa3072, p256 or p384")
+				return usagef("--key is rsa2048, rsa3072, p256 or p384", "--key to rsa2048, rsa3072, p256 albo p384")
 			}
 			algorithms = []agent.KeyAlgorithm{agent.KeyAlgorithm(s.key)}
 		}

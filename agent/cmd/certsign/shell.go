@@ -61,7 +61,7 @@ func (s *shell) choosePlace(places []agent.Place) (agent.Place, error) {
 	case 0:
 		return chosen, problem.New(problem.TokenAbsent, "there is no %q; there are: %s", s.place, strings.Join(labels, ", "))
 	}
-	return chosen, problem.New(problem.BadRequest, "say with --place which of: %s", strings.Join(fits, ", "))
+	return chosen, usagef("say with --place which of: %s", "podaj w --place, które z: %s", strings.Join(fits, ", "))
 }
 
 // named says whether a person means that place: by its ID, or by its label, with or without the serial number.
@@ -115,7 +115,7 @@ func (f filePINs) AskPIN(_ context.Context, req agent.PINRequest) (*agent.Secret
 	}
 	b, err := readBounded(string(f), maxPINFile)
 	if err != nil {
-		return nil, problem.New(problem.DocumentUnreadable, "the file of --pin-file cannot be read")
+		return nil, unreadable(string(f), err)
 	}
 	line := bytes.TrimRight(b, "\r\n")
 	s := agent.NewSecret(bytes.Clone(line))
@@ -163,7 +163,7 @@ func findIdentity(all []agent.Identity, selector string) (agent.Identity, error)
 	case 0:
 		return agent.Identity{}, problem.New(problem.NoCertificate, "no certificate %q; see certsign list", selector)
 	}
-	return agent.Identity{}, problem.New(problem.BadRequest, "%q begins the names of %d certificates", selector, len(found))
+	return agent.Identity{}, usagef("%q begins the names of %d certificates: give more of it", "od %q zaczynają się oznaczenia %d certyfikatów: podaj więcej znaków", selector, len(found))
 }
 
 func fingerprint(i agent.Identity) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 func (c *command) signCommand() *cobra.Command {
 	var s struct {
 		cert, format, packaging, level, profile, pinFile, out string
+		force                                                 bool
 	}
 	cmd := &cobra.Command{
 		Use:   "sign --cert ID FILE...",
@@ -29,18 +31,26 @@ func (c *command) signCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.cert, "cert", "", "the certificate: serial number or SHA-256 fingerprint in hex, or how it begins")
-	f.StringVar(&s.format, "format", "xades", "signature format: xades")
-	f.StringVar(&s.packaging, "packaging", "enveloped", "enveloped, enveloping or detached")
-	f.StringVar(&s.level, "level", "B-B", "baseline level: B-B")
+	f.StringVar(&s.format, "format", "xades", "signature format: xades, so far")
+	f.StringVar(&s.packaging, "packaging", "enveloped", "where the signature stands: enveloped (in the document), so far")
+	f.StringVar(&s.level, "level", "B-B", "baseline level: B-B, so far")
 	f.StringVar(&s.profile, "profile", "", "named profile, such as puesc")
 	f.StringVar(&s.pinFile, "pin-file", "", "file with the PIN or password")
 	f.StringVarP(&s.out, "output", "o", "", "signed file; - is standard output (default: beside the file, with .signed in its name)")
+	f.BoolVar(&s.force, "force", false, "replace signed files that are there")
 	cmd.RunE = c.do(func(ctx context.Context, args []string) error {
 		if s.cert == "" {
-			return usagef("--cert is needed; see certsign list")
+			return usagef("--cert is needed; see certsign list", "brak --cert; zobacz certsign list")
 		}
 		if s.out != "" && len(args) > 1 {
-			return usagef("-o is for one file")
+			return usagef("-o is for one file", "-o jest dla jednego pliku")
+		}
+		order := agent.SignOrder{Format: s.format, Packaging: ades.Packaging(s.packaging), Level: ades.Level(s.level), Profile: s.profile}
+		for _, path := range args {
+			to := cmp.Or(s.out, filepath.Join(filepath.Dir(path), order.ResultName(filepath.Base(path))))
+			if err := mayWrite(to, s.force, append(args, s.pinFile)...); err != nil {
+				return err
+			}
 		}
 		sh := &shell{}
 		a, err := c.agent(sh, c.pins(s.pinFile))
@@ -52,7 +62,6 @@ func (c *command) signCommand() *cobra.Command {
 			return err
 		}
 		sh.cert = who.Key.Store + "/" + who.Key.ID
-		order := agent.SignOrder{Format: s.format, Packaging: ades.Packaging(s.packaging), Level: ades.Level(s.level), Profile: s.profile}
 		for _, path := range args {
 			doc, file, err := openDocument(path)
 			if err != nil {
@@ -65,7 +74,7 @@ func (c *command) signCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return c.writeResults(args, s.out, results)
+		return c.writeResults(args, s.out, s.force, results)
 	})
 	return cmd
 }
@@ -88,7 +97,7 @@ func openDocument(path string) (ades.Document, *os.File, error) {
 	return ades.Document{Name: name, MIME: mime.TypeByExtension(filepath.Ext(name)), Content: io.NewSectionReader(f, 0, fi.Size())}, f, nil
 }
 
-func (c *command) writeResults(paths []string, out string, results []agent.Signed) error {
+func (c *command) writeResults(paths []string, out string, force bool, results []agent.Signed) error {
 	var first error
 	type line struct {
 		File   string `json:"file"`
@@ -101,7 +110,9 @@ func (c *command) writeResults(paths []string, out string, results []agent.Signe
 		if r.Err != nil {
 			lines = append(lines, line{File: paths[n], Error: string(problem.CodeOf(r.Err))})
 			if len(results) > 1 {
-				fmt.Fprintf(c.errs, "certsign: %s:\n", paths[n])
+				if !c.json {
+					fmt.Fprintf(c.errs, "certsign: %s:\n", plain(paths[n]))
+				}
 				c.complain(r.Err)
 			}
 			if first == nil {
@@ -109,13 +120,10 @@ func (c *command) writeResults(paths []string, out string, results []agent.Signe
 			}
 			continue
 		}
-		to := out
-		if to == "" {
-			to = filepath.Join(filepath.Dir(paths[n]), r.Name)
-		}
+		to := cmp.Or(out, filepath.Join(filepath.Dir(paths[n]), r.Name))
 		b, err := io.ReadAll(io.NewSectionReader(r.Content, 0, r.Content.Size()))
 		if err == nil {
-			err = c.writeFile(to, 0o644, b)
+			err = c.writeFile(to, force, b)
 		}
 		r.Remove()
 		if err != nil {

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -78,24 +82,31 @@ func (c *command) sitesAdd() *cobra.Command {
 	f.StringSliceVar(&s.allow, "allow", nil, "what it may do: certificates, sign, enroll (default: all that its entry makes possible)")
 	cmd.RunE = c.do(func(context.Context, []string) error {
 		if s.name == "" || s.origin == "" {
-			return usagef("--name and --origin are needed")
+			return usagef("--name and --origin are needed", "podaj --name i --origin")
 		}
 		if (s.ca == "") != (s.root == "") {
-			return usagef("--ca and --root go together")
+			return usagef("--ca and --root go together", "--ca i --root podaje się razem")
+		}
+		if s.fingerprint != "" && s.root == "" {
+			return usagef("--fingerprint goes with --root", "--fingerprint podaje się razem z --root")
 		}
 		origin, err := agent.TypedOrigin(s.origin)
 		if err != nil {
-			return err
+			return usagef("--origin %q is no address of a site's pages, such as https://portal.example: %s",
+				"--origin %q nie jest adresem stron witryny, takim jak https://portal.example: %s", s.origin, problem.DetailOf(err))
 		}
 		site := agent.Site{Name: s.name, Origin: origin, CA: s.ca, Fingerprint: s.fingerprint}
 		if s.root != "" {
 			b, err := os.ReadFile(s.root)
 			if err != nil {
-				return problem.Wrap(problem.DocumentUnreadable, err, "%s cannot be read", s.root)
+				return unreadable(s.root, err)
 			}
 			site.Roots = string(b)
 		}
 		for _, op := range s.allow {
+			if !slices.Contains([]agent.Operation{agent.MayList, agent.MaySign, agent.MayEnroll}, agent.Operation(op)) {
+				return usagef("--allow %q: a site may do certificates, sign, enroll", "--allow %q: można zezwolić na certificates, sign, enroll", op)
+			}
 			site.Allow = append(site.Allow, agent.Operation(op))
 		}
 		if s.allow == nil {
@@ -104,19 +115,58 @@ func (c *command) sitesAdd() *cobra.Command {
 				site.Allow = append(site.Allow, agent.MayEnroll)
 			}
 		}
-		if err := agent.OpenSites(c.home).Put(site); err != nil {
+		sites := agent.OpenSites(c.home)
+		all, err := sites.All()
+		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(c.errs, "certsign: %s %s\n", c.say("added", "dodano"), origin.Display())
+		done := c.say("added", "dodano")
+		for _, other := range all {
+			switch {
+			case other.Origin == origin:
+				done = c.say("replaced", "zastąpiono")
+			case other.Name == s.name:
+				return usagef("the name %q is taken by %s: choose another one, or remove that site first",
+					"nazwę %q ma już witryna %s: wybierz inną albo najpierw usuń tamtą witrynę", s.name, other.Origin.Display())
+			}
+		}
+		if err := sites.Put(site); err != nil {
+			return siteRefused(err, site)
+		}
+		_, err = fmt.Fprintf(c.errs, "certsign: %s %s\n", done, origin.Display())
 		return err
 	})
 	return cmd
+}
+
+// siteRefused says in the shell's words why an entry cannot be used.
+func siteRefused(err error, site agent.Site) error {
+	switch problem.CodeOf(err) {
+	case problem.CAMismatch:
+		var has string
+		if block, _ := pem.Decode([]byte(site.Roots)); block != nil {
+			sum := sha256.Sum256(block.Bytes)
+			has = hex.EncodeToString(sum[:])
+		}
+		return wordedAs(err,
+			fmt.Sprintf("The root certificate is not the one that --fingerprint names: it has %s, and not %s.", has, site.Fingerprint),
+			"Nothing was added. Compare the fingerprint with what the authority published, and fetch its root certificate again.",
+			fmt.Sprintf("To nie jest certyfikat główny wskazany w --fingerprint: jego skrót to %s, a nie %s.", has, site.Fingerprint),
+			"Niczego nie dodano. Porównaj skrót z ogłoszonym przez urząd i pobierz jego certyfikat główny jeszcze raz.")
+	case problem.BadRequest:
+		return usagef("%s", "nie można dodać takiej witryny: %s", problem.DetailOf(err))
+	}
+	return err
 }
 
 func (c *command) sitesRemove() *cobra.Command {
 	return &cobra.Command{Use: "remove NAME", Short: "take a site off the list: it has to ask again", Args: cobra.ExactArgs(1),
 		Example: "  certsign sites remove archive",
 		RunE: c.do(func(_ context.Context, args []string) error {
-			return agent.OpenSites(c.home).Remove(args[0])
+			if err := agent.OpenSites(c.home).Remove(args[0]); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(c.errs, "certsign: %s %s\n", c.say("removed", "usunięto"), plain(args[0]))
+			return err
 		})}
 }

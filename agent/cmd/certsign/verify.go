@@ -56,12 +56,12 @@ file holds no signature or cannot be read.`,
 	f.BoolVar(&s.offline, "offline", false, "fetch nothing")
 	cmd.RunE = c.do(func(ctx context.Context, args []string) error {
 		if s.report != "text" && s.report != "json" {
-			return usagef("--report is text or json")
+			return usagef("--report is text or json", "--report to text albo json")
 		}
 		policies := map[string]func(ades.Trust) ades.Policy{"etsi": validate.ETSI, "puesc": validate.Portal}
 		policy, ok := policies[s.policy]
 		if !ok {
-			return usagef("--policy is etsi or puesc")
+			return usagef("--policy is etsi or puesc", "--policy to etsi albo puesc")
 		}
 		rep, err := c.verify(ctx, args[0], s, policy)
 		if err != nil {
@@ -91,7 +91,7 @@ func (c *command) verify(ctx context.Context, path string, s verifyFlags, policy
 	if s.at != "" {
 		at, err := time.Parse(time.RFC3339, s.at)
 		if err != nil {
-			return nil, usagef("--at is a moment like 2026-01-31T12:00:00Z")
+			return nil, usagef("--at is a moment like 2026-01-31T12:00:00Z", "--at to chwila w postaci 2026-01-31T12:00:00Z")
 		}
 		evidence.At = at
 	}
@@ -178,7 +178,7 @@ func readDER(paths []string, kind string, max int64) ([][]byte, error) {
 	for _, p := range paths {
 		b, err := readBounded(p, max)
 		if err != nil {
-			return nil, problem.Wrap(problem.DocumentUnreadable, err, "%s", p)
+			return nil, unreadable(p, err)
 		}
 		if !bytes.Contains(b, []byte("-----BEGIN ")) {
 			all = append(all, b)

@@ -33,6 +33,9 @@ func (c *command) drivers(log *slog.Logger) pkcs11.Config {
 // agent puts an agent together, with what asks the person.
 func (c *command) agent(prompter agent.Prompter, pins agent.PINPrompter) (*agent.Agent, error) {
 	log := c.log()
+	if pins != nil {
+		pins = noting{pins, c}
+	}
 	desk, err := enroll.New(enroll.Config{Home: c.home, Proxy: c.config.Proxy, Log: log})
 	if err != nil {
 		return nil, err
