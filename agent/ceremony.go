@@ -29,6 +29,9 @@ type Enroller interface {
 	Finish(ctx context.Context, id, token string, site Site, hands *Hands) (*Ceremony, error)
 	// Resume finishes what can be finished without asking anybody, and cleans what can be cleaned without losing anything.
 	Resume(ctx context.Context, hands *Hands) error
+	// Abandon deletes a key by calling del, forgets its ceremonies and returns those that were not finished. busy, and
+	// nothing is deleted, while one of them is being finished.
+	Abandon(store, key string, del func() error) ([]Ceremony, error)
 	// Ceremonies returns those that are not finished and those that were lately, oldest first.
 	Ceremonies() ([]Ceremony, error)
 }
@@ -374,7 +377,7 @@ func caName(s Site) string {
 	if len(s.roots) == 0 {
 		return s.CA
 	}
-	return fmt.Sprintf("%s (%s)", displayName(s.roots[0].Subject), s.CA)
+	return fmt.Sprintf("%s (%s)", displayName(s.roots[0].RawSubject), s.CA)
 }
 
 const (

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
-	x509name "crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -116,7 +115,7 @@ var errNoPath = errors.New("no path leads to a root")
 func (i Identity) view(now time.Time) CertificateView {
 	c := i.Certificate
 	v := CertificateView{
-		Key: i.Key.Store + "/" + i.Key.ID, Subject: displayName(c.Subject), Issuer: displayName(c.Issuer),
+		Key: i.Key.Store + "/" + i.Key.ID, Subject: displayName(c.RawSubject), Issuer: displayName(c.RawIssuer),
 		Serial: SerialHex(c), Store: i.Key.Store, Where: i.Key.Where, NotBefore: c.NotBefore, NotAfter: c.NotAfter,
 		DaysLeft: int(math.Floor(c.NotAfter.Sub(now).Hours() / 24)), Hardware: i.Key.Hardware,
 	}
@@ -130,9 +129,19 @@ func (i Identity) view(now time.Time) CertificateView {
 	return v
 }
 
-func displayName(n x509name.Name) string {
-	if n.CommonName != "" {
-		return n.CommonName
+// displayName is the common name in a Name (DER), or all of it.
+func displayName(raw []byte) string {
+	if n, err := pkix.ParseName(raw); err == nil && n.Find(pkix.TypeCommonName) != "" {
+		return n.Find(pkix.TypeCommonName)
+	}
+	return DistinguishedName(raw)
+}
+
+// DistinguishedName returns a Name (DER) as RFC 4514 writes it, its attributes by the names that people know.
+func DistinguishedName(raw []byte) string {
+	n, err := pkix.ParseName(raw)
+	if err != nil {
+		return fmt.Sprintf("#%x", raw) // RFC 4514, 2.4, as for a value that is no string
 	}
 	return n.String()
 }
@@ -185,7 +194,7 @@ func (i Identity) result() CertificateResult {
 func certificateResult(c *x509.Certificate, chain [][]byte, store string) CertificateResult {
 	r := CertificateResult{
 		Certificate: base64.StdEncoding.EncodeToString(c.Raw), Chain: []string{}, Serial: SerialHex(c),
-		Subject: c.Subject.String(), Issuer: c.Issuer.String(), NotAfter: c.NotAfter.UTC().Format(time.RFC3339), Store: store,
+		Subject: DistinguishedName(c.RawSubject), Issuer: DistinguishedName(c.RawIssuer), NotAfter: c.NotAfter.UTC().Format(time.RFC3339), Store: store,
 	}
 	for _, der := range chain[1:] {
 		r.Chain = append(r.Chain, base64.StdEncoding.EncodeToString(der))

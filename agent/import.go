@@ -103,7 +103,7 @@ func (a *Agent) importKeys(ctx context.Context, store string, found *pfx.Content
 		bundle := Bundle{Private: k.Private, Label: k.Label}
 		if leaf := newestFor(k.Private.Public(), found.Certificates); leaf != nil {
 			bundle.Chain = chainFrom(leaf, found.Certificates)
-			bundle.Label = cmp.Or(k.Label, displayName(leaf.Subject))
+			bundle.Label = cmp.Or(k.Label, displayName(leaf.RawSubject))
 		}
 		var key Key
 		what := askFor{purpose: PurposeImport, document: bundle.Label, queue: true}
@@ -168,7 +168,7 @@ func (a *Agent) importCertificate(ctx context.Context, k *Key, leaf *x509.Certif
 	if !ok {
 		return problem.New(problem.Unsupported, "the store %q keeps no certificates", k.Store)
 	}
-	what := askFor{purpose: PurposeStore, document: displayName(leaf.Subject), queue: true}
+	what := askFor{purpose: PurposeStore, document: displayName(leaf.RawSubject), queue: true}
 	err = a.withPIN(ctx, caller{origin: LocalOrigin}, what, func(ask AskPIN) error { return at.Attach(ctx, k.ID, chain, ask) })
 	if err != nil {
 		return err

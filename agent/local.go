@@ -44,7 +44,8 @@ func (a *Agent) WatchPlaces(ctx context.Context) <-chan struct{} {
 	return changed
 }
 
-// DeleteLocal deletes a key and its certificate for the person's own shell.
+// DeleteLocal deletes a key and its certificate for the person's own shell; an enrolment that waited for the certificate
+// ends.
 func (a *Agent) DeleteLocal(ctx context.Context, key Key) error {
 	s, err := a.store(key.Store)
 	if err != nil {
@@ -54,15 +55,28 @@ func (a *Agent) DeleteLocal(ctx context.Context, key Key) error {
 	if !ok {
 		return problem.New(problem.Unsupported, "the store %q deletes no keys", key.Store)
 	}
-	c := caller{origin: LocalOrigin}
-	err = a.withPIN(ctx, c, askFor{purpose: PurposeDelete, document: key.Label, queue: true}, func(ask AskPIN) error {
-		return d.Delete(ctx, key.ID, ask)
-	})
-	log := Entry{Event: LogDeleted, Origin: LocalOrigin.String(), Store: key.Store, Key: key.ID}
-	if err != nil {
-		log.Event, log.Code = LogRefused, string(problem.CodeOf(err))
+	what := askFor{purpose: PurposeDelete, document: key.Label, queue: true}
+	log := Entry{Event: LogRefused, Origin: LocalOrigin.String(), Store: key.Store, Key: key.ID}
+	del := func() error {
+		err := a.withPIN(ctx, caller{origin: LocalOrigin}, what, func(ask AskPIN) error { return d.Delete(ctx, key.ID, ask) })
+		if err == nil {
+			log.Event = LogDeleted
+		}
+		return err
 	}
-	return errors.Join(err, a.record(log))
+	var ended []Ceremony
+	if a.enroller == nil {
+		err = del()
+	} else {
+		ended, err = a.enroller.Abandon(key.Store, key.ID, del)
+	}
+	log.Code = string(problem.CodeOf(err))
+	err = errors.Join(err, a.record(log))
+	for _, c := range ended {
+		log.Event, log.Ceremony = LogCeremonyCleaned, c.ID
+		err = errors.Join(err, a.record(log))
+	}
+	return err
 }
 
 // Token is a token whose PIN can be changed, by ChangePIN.

@@ -157,6 +157,37 @@ func (d *Desk) Ceremonies() ([]agent.Ceremony, error) {
 	return kept, nil
 }
 
+// Abandon implements agent.Enroller.
+func (d *Desk) Abandon(store, key string, del func() error) (ended []agent.Ceremony, err error) {
+	all, err := d.all()
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(r *record) bool { return r.Store != store || r.Key != key })
+	for _, r := range all {
+		release, err := d.tryHold(r.ID)
+		if errors.Is(err, home.ErrLocked) {
+			return nil, problem.Wrap(problem.Busy, err, "the enrolment of this key is being finished")
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+	}
+	if err := del(); err != nil {
+		return nil, err
+	}
+	for _, r := range all {
+		if err := d.drop(r); err != nil {
+			return ended, err
+		}
+		if r.state() != done {
+			ended = append(ended, r.Ceremony)
+		}
+	}
+	return ended, nil
+}
+
 // clean removes a ceremony that nobody can have a certificate from, and its key. While the key cannot be deleted, the
 // record stays, so that it is tried again.
 func (d *Desk) clean(ctx context.Context, r *record, hands *agent.Hands) error {

@@ -114,6 +114,15 @@ func readName(s *cryptobyte.String) (Name, bool) {
 	return nameOf(element)
 }
 
+// ParseName reads one DER Name, such as a certificate request's subject.
+func ParseName(der []byte) (Name, error) {
+	n, ok := nameOf(der)
+	if !ok || len(der) > MaxCertificate {
+		return Name{}, malformed("name: not a Name")
+	}
+	return n, nil
+}
+
 func nameOf(element []byte) (Name, bool) {
 	n := Name{Raw: element}
 	rdns, ok := sequence(element)

@@ -163,7 +163,7 @@ func (c *command) finishEnrolment(ctx context.Context, a *agent.Agent, id, token
 	if c.json {
 		return c.printJSON(map[string]any{"ceremony": cer.ID, "certificate": c.identityJSON(i)})
 	}
-	_, err = fmt.Fprintf(c.out, "%s  %s  %s %s\n", agent.SerialHex(leaf), plain(leaf.Subject.String()),
+	_, err = fmt.Fprintf(c.out, "%s  %s  %s %s\n", agent.SerialHex(leaf), plain(agent.DistinguishedName(leaf.RawSubject)),
 		c.say("until", "do"), leaf.NotAfter.Local().Format("2006-01-02"))
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"math"
@@ -32,8 +33,8 @@ type identityJSON struct {
 
 func (c *command) identityJSON(i agent.Identity) identityJSON {
 	return identityJSON{
-		Serial: agent.SerialHex(i.Certificate), Fingerprint: fingerprint(i), Subject: i.Certificate.Subject.String(),
-		Issuer: i.Certificate.Issuer.String(), Store: i.Key.Store, Key: i.Key.ID, Label: i.Key.Label, Where: i.Key.Where,
+		Serial: agent.SerialHex(i.Certificate), Fingerprint: fingerprint(i), Subject: agent.DistinguishedName(i.Certificate.RawSubject),
+		Issuer: agent.DistinguishedName(i.Certificate.RawIssuer), Store: i.Key.Store, Key: i.Key.ID, Label: i.Key.Label, Where: i.Key.Where,
 		Hardware: i.Key.Hardware, NotBefore: i.Certificate.NotBefore.UTC(), NotAfter: i.Certificate.NotAfter.UTC(),
 		DaysLeft: int(math.Floor(time.Until(i.Certificate.NotAfter).Hours() / 24)),
 	}
@@ -234,7 +235,20 @@ certificate is named STORE/KEY.`,
 		if err != nil {
 			return err
 		}
-		return a.DeleteLocal(ctx, k)
+		if err := a.DeleteLocal(ctx, k); err != nil {
+			return err
+		}
+		what := c.say("the key", "klucz") + " " + k.Store + "/" + k.ID
+		if len(k.Chain) > 0 {
+			if leaf, err := x509.ParseCertificate(k.Chain[0]); err == nil {
+				what += c.say(" and its certificate ", " i jego certyfikat ") + agent.SerialHex(leaf) + ", " + agent.DistinguishedName(leaf.RawSubject)
+			}
+		}
+		if c.json {
+			return c.printJSON(map[string]string{"store": k.Store, "key": k.ID})
+		}
+		_, err = fmt.Fprintf(c.out, "%s: %s\n", c.say("deleted", "usunięto"), plain(what))
+		return err
 	})
 	return cmd
 }

@@ -56,7 +56,7 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"startca": startCA, "mint": mint, "status": status, "waitfor": waitFor, "hello": hello, "edit": edit, "pick": pick, "quit": quit, "save": save, "blanktoken": blankToken,
+			"startca": startCA, "mint": mint, "status": status, "waitfor": waitFor, "hello": hello, "edit": edit, "pick": pick, "key": key, "quit": quit, "save": save, "blanktoken": blankToken,
 		},
 	})
 }
@@ -147,6 +147,15 @@ func pick(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("stdout holds no serial number")
 	}
 	ts.Setenv(args[0], m[1])
+}
+
+// key NAME sets $NAME to the first key without a certificate on stdout, where `list --json` left it.
+func key(ts *testscript.TestScript, _ bool, args []string) {
+	m := regexp.MustCompile(`"keys": \[\s+\{\s+"store": "([^"]+)",\s+"key": "([^"]+)"`).FindStringSubmatch(ts.ReadFile("stdout"))
+	if m == nil {
+		ts.Fatalf("stdout holds no key")
+	}
+	ts.Setenv(args[0], m[1]+"/"+m[2])
 }
 
 // blankToken LABEL puts a token of SoftHSM2 without a PIN into the reader; its PUK is 12345678 and $SOFTHSM its driver.

@@ -149,7 +149,7 @@ func describeRequest(der []byte) (fact, bool) {
 		signed = "no"
 	}
 	return fact{Kind: "certificate-request", Values: [][2]string{
-		{"subject", r.Subject.String()}, {"key", keyName(r.PublicKey)}, {"self-signed", signed}, {"sha256", hex.EncodeToString(sum[:])},
+		{"subject", agent.DistinguishedName(r.RawSubject)}, {"key", keyName(r.PublicKey)}, {"self-signed", signed}, {"sha256", hex.EncodeToString(sum[:])},
 	}}, true
 }
 

@@ -50,7 +50,7 @@ func (c *command) sitesList() *cobra.Command {
 				ops[i] = string(op)
 			}
 			for _, r := range s.Certificates() {
-				j.Roots = append(j.Roots, r.Subject.String())
+				j.Roots = append(j.Roots, agent.DistinguishedName(r.RawSubject))
 			}
 			list, rows = append(list, j), append(rows, []string{s.Name, s.Origin.Display(), s.CA, strings.Join(ops, ",")})
 		}
