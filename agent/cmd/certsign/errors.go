@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/spf13/cobra"
+
 	"certsign/internal/problem"
 )
 
@@ -22,6 +24,26 @@ func usagef(en, pl string, args ...any) error {
 func isUsage(err error) bool {
 	var u usage
 	return errors.As(err, &u)
+}
+
+// exactly demands one argument and calls it by its name when it is missing.
+func exactly(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usagef("one %s is wanted, and %q is more", "potrzebny jest jeden argument %s, a %q to kolejny", name, args[1])
+		}
+		return atLeastOne(name)(cmd, args)
+	}
+}
+
+// atLeastOne demands an argument.
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usagef("%s is missing", "brak argumentu %s", name)
+		}
+		return nil
+	}
 }
 
 // worded is a problem in the shell's own words, where the catalogue's are for pages or for documents.

@@ -16,7 +16,7 @@ import (
 func (c *command) importCommand() *cobra.Command {
 	var store string
 	var files importPINs
-	cmd := &cobra.Command{Use: "import FILE", Short: "take in a key with its certificate, or a certificate for a key that is here", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "import FILE", Short: "take in a key with its certificate, or a certificate for a key that is here", Args: exactly("FILE"),
 		Long: `Takes in a file: the keys in a .p12, .pfx or PEM file go into the store that --store names,
 under a new password or the PIN of that store; a certificate (.cer, .crt, .pem, .p7b) is laid
 beside the key that it was issued for, in whichever store that is. A certificate that comes

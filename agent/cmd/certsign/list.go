@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -70,18 +71,20 @@ func (c *command) listCommand() *cobra.Command {
 			return err
 		}
 		certificates, keys, ceremonies := []identityJSON{}, []keyJSON{}, []ceremonyJSON{}
-		var rows [][]string
+		var rows, bare, waiting [][]string
 		for _, i := range a.Identities(ctx) {
 			if store != "" && i.Key.Store != store {
 				continue
 			}
 			j := c.identityJSON(i)
 			certificates = append(certificates, j)
-			rows = append(rows, []string{j.Serial, i.Certificate.Subject.CommonName, j.Store, j.Where, j.NotAfter.Local().Format(time.DateOnly), strconv.Itoa(j.DaysLeft)})
+			name := cmp.Or(i.Certificate.Subject.CommonName, j.Subject)
+			rows = append(rows, []string{begin(j.Serial), name, j.NotAfter.Local().Format(time.DateOnly), strconv.Itoa(j.DaysLeft), j.Store, j.Where})
 		}
 		for _, k := range a.Keys(ctx) {
 			if len(k.Chain) == 0 && (store == "" || k.Store == store) {
 				keys = append(keys, keyJSON{Store: k.Store, Key: k.ID, Label: k.Label, Where: k.Where, Algorithm: k.Algorithm})
+				bare = append(bare, []string{k.Store + "/" + k.ID, k.Label})
 			}
 		}
 		open, err := a.Ceremonies()
@@ -89,23 +92,55 @@ func (c *command) listCommand() *cobra.Command {
 			return err
 		}
 		for _, o := range open {
+			if store != "" && o.Store != store {
+				continue
+			}
+			waiting = append(waiting, []string{o.ID, o.Site, c.progress(o.State)})
 			ceremonies = append(ceremonies, ceremonyJSON{ID: o.ID, Site: o.Site, Store: o.Store, State: o.State, CSRSHA256: o.CSRSHA256, Created: o.Created})
 		}
 		if c.json {
 			return c.printJSON(map[string]any{"certificates": certificates, "keys": keys, "ceremonies": ceremonies})
 		}
-		if err := c.printTable([]string{"SERIAL", "SUBJECT", "STORE", "WHERE", "UNTIL", "DAYS"}, rows); err != nil {
+		if len(rows)+len(bare)+len(waiting) == 0 {
+			_, err := fmt.Fprintln(c.out, c.say("There are no keys or certificates here; see certsign enroll --help.", "Nie ma tu kluczy ani certyfikatów; zobacz certsign enroll --help."))
 			return err
 		}
-		for _, k := range keys {
-			fmt.Fprintf(c.out, "%s  %s/%s  %s\n", c.say("key without a certificate", "klucz bez certyfikatu"), k.Store, k.Key, plain(k.Label))
-		}
-		for _, o := range ceremonies {
-			fmt.Fprintf(c.out, "%s  %s  %s (%s)\n", c.say("unfinished enrolment", "niedokończone generowanie certyfikatu"), o.ID, plain(o.Site), o.State)
+		for _, part := range []struct {
+			title string
+			head  []string
+			rows  [][]string
+		}{
+			{c.say("certificates", "certyfikaty"), []string{"SERIAL", "SUBJECT", "UNTIL", "DAYS", "STORE", "WHERE"}, rows},
+			{c.say("keys without a certificate", "klucze bez certyfikatu"), []string{"KEY", "LABEL"}, bare},
+			{c.say("unfinished enrolments", "niedokończone generowanie certyfikatów"), []string{"CEREMONY", "SITE", "STATE"}, waiting},
+		} {
+			if len(part.rows) == 0 {
+				continue
+			}
+			fmt.Fprintf(c.out, "%s:\n", part.title)
+			if err := c.printTable(part.head, part.rows); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 	return cmd
+}
+
+// begin is as much of a serial number as --cert needs; --json has all of it.
+func begin(serial string) string { return serial[:min(len(serial), 16)] }
+
+// progress says how far an enrolment has come.
+func (c *command) progress(state string) string {
+	switch state {
+	case "asked":
+		return c.say("waits for a one-time token", "czeka na jednorazowy token")
+	case "given":
+		return c.say("the CA has not answered yet", "urząd jeszcze nie odpowiedział")
+	case "issued":
+		return c.say("the certificate waits to be stored beside its key", "certyfikat czeka na zapisanie przy kluczu")
+	}
+	return c.say("the key is being made", "klucz jest tworzony")
 }
 
 func (c *command) tokensCommand() *cobra.Command {
@@ -142,33 +177,41 @@ func (c *command) printPlaces(offers []agent.StoreOffer) error {
 	list, rows := []placeJSON{}, [][]string{}
 	for _, o := range offers {
 		if o.Unavailable != "" {
-			rows = append(rows, []string{o.Store, "", "", c.describe(o.Unavailable)})
+			rows = append(rows, []string{o.Store, "", "", "", c.describe(o.Unavailable)})
 		}
 		for _, p := range o.Places {
 			list = append(list, placeJSON{o.Store, p})
-			rows = append(rows, []string{o.Store, p.Label, p.Detail, c.state(p)})
+			rows = append(rows, []string{o.Store, p.Label, p.Detail, c.state(p), c.trouble(p)})
 		}
 	}
 	if c.json {
 		return c.printJSON(map[string]any{"places": list})
 	}
-	return c.printTable([]string{"STORE", "PLACE", "DETAIL", "PIN"}, rows)
+	return c.printTable([]string{"STORE", "PLACE", "DETAIL", "PIN", "PROBLEM"}, rows)
 }
 
-// state says how it stands with a place's PIN, and what to do where it does not stand well.
+// state says how it stands with a place's PIN.
 func (c *command) state(p agent.Place) string {
+	words := map[agent.PINState]string{
+		agent.PINLow: "mało prób", agent.PINFinal: "ostatnia próba", agent.PINLocked: "zablokowany", agent.PINUnset: "nieustawiony",
+	}
+	return c.say(string(p.State), cmp.Or(words[p.State], string(p.State)))
+}
+
+// trouble says what is wrong at a place, and what to do.
+func (c *command) trouble(p agent.Place) string {
 	switch {
 	case p.State == agent.PINLow:
-		return c.say("low: a wrong PIN was given last; fewer tries are left, and the right one restores them",
-			"low: ostatnio podano błędny PIN; zostało mniej prób, a poprawny PIN przywróci pozostałe")
+		return c.say("a wrong PIN was given last; fewer tries are left, and the right one restores them",
+			"ostatnio podano błędny PIN; zostało mniej prób, a poprawny PIN przywróci pozostałe")
 	case p.State == agent.PINFinal:
-		return c.say("final: one try is left; a wrong PIN locks the token. If you are not sure, use the PUK: certsign pin unblock",
-			"final: została jedna próba; błędny PIN zablokuje token. W razie wątpliwości użyj kodu PUK: certsign pin unblock")
+		return c.say("one try is left; a wrong PIN locks the token. If you are not sure, use the PUK: certsign pin unblock",
+			"została jedna próba; błędny PIN zablokuje token. W razie wątpliwości użyj kodu PUK: certsign pin unblock")
 	case p.Problem != "":
 		text := problem.Describe(problem.Code(p.Problem), c.language())
 		return text.Message + " " + text.Remedy
 	}
-	return string(p.State)
+	return ""
 }
 
 func (c *command) describe(code string) string {
@@ -178,7 +221,7 @@ func (c *command) describe(code string) string {
 func (c *command) exportCommand() *cobra.Command {
 	var out string
 	var chain, der, force bool
-	cmd := &cobra.Command{Use: "export-cert ID", Short: "write a certificate to a file; never its key", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "export-cert ID", Short: "write a certificate to a file; never its key", Args: exactly("ID"),
 		Example: "  certsign export-cert 5f3a -o my.pem"}
 	cmd.Flags().StringVarP(&out, "output", "o", "-", "file; - is standard output")
 	cmd.Flags().BoolVar(&chain, "chain", false, "with the certificates above it")
@@ -216,7 +259,7 @@ func (c *command) exportCommand() *cobra.Command {
 func (c *command) deleteCommand() *cobra.Command {
 	var pinFile string
 	var yes bool
-	cmd := &cobra.Command{Use: "delete ID --yes", Short: "delete a key and its certificate, for good", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "delete ID --yes", Short: "delete a key and its certificate, for good", Args: exactly("ID"),
 		Long: `Deletes a key and its certificate. Nobody can bring the key back; a certificate that is
 still valid should be revoked in the portal. ID is as in certsign list; a key without a
 certificate is named STORE/KEY.`,
@@ -302,7 +345,7 @@ func (c *command) journalCommand() *cobra.Command {
 			for _, d := range e.Documents {
 				what += " " + strconv.Quote(d.Name)
 			}
-			rows = append(rows, []string{e.Time.Local().Format("2006-01-02 15:04:05"), string(e.Event), e.Origin, what, e.Certificate, e.Code})
+			rows = append(rows, []string{e.Time.Local().Format("2006-01-02 15:04:05 -07:00"), string(e.Event), e.Origin, what, e.Certificate, e.Code})
 		}
 		return c.printTable([]string{"TIME", "EVENT", "ORIGIN", "WHAT", "CERTIFICATE", "PROBLEM"}, rows)
 	})

@@ -103,6 +103,12 @@ Exit status: 0 done, 1 a problem, 2 wrong usage; certsign verify has its own. Wi
 error is one line on stderr: {"error":{"code","message","detail","remedy"}}.`,
 		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if c.lang != "" && c.lang != problem.Polish && c.lang != problem.English {
+				return usagef("--lang is pl or en", "--lang to pl albo en")
+			}
+			return nil
+		},
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&c.homeFlag, "home", "", "folder with settings, sites, keys and journal (or CERTSIGN_HOME)")
@@ -121,10 +127,6 @@ error is one line on stderr: {"error":{"code","message","detail","remedy"}}.`,
 // do wraps a command's body: it opens the folder and reads the settings before, and marks that the call was understood.
 func (c *command) do(body func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		if c.lang != "" && c.lang != problem.Polish && c.lang != problem.English {
-			c.lang = ""
-			return usagef("--lang is pl or en", "--lang to pl albo en")
-		}
 		c.begun = true
 		path := c.homeFlag
 		if path == "" {

@@ -28,7 +28,7 @@ func findKey(ctx context.Context, a *agent.Agent, selector string) (agent.Key, e
 
 func (c *command) passwordCommand() *cobra.Command {
 	var files secretFiles
-	cmd := &cobra.Command{Use: "password KEY", Short: "change the password of a key file", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "password KEY", Short: "change the password of a key file", Args: exactly("KEY"),
 		Long: `Changes the password of a key file. KEY is as in certsign list: a serial number or
 fingerprint, or STORE/KEY for a key without a certificate. Nobody can recover a password
 that is forgotten. Copies made with certsign backup keep the password that they had.`,
@@ -66,7 +66,7 @@ that is forgotten. Copies made with certsign backup keep the password that they 
 
 func (c *command) backupCommand() *cobra.Command {
 	var out string
-	cmd := &cobra.Command{Use: "backup KEY -o FILE", Short: "copy a key file, encrypted as it is", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "backup KEY -o FILE", Short: "copy a key file, encrypted as it is", Args: exactly("KEY"),
 		Long: `Copies a key file as it is, encrypted under its password; never a bare key. Keep the copy
 where others cannot reach it: who has it and the password can sign in your name. KEY is as
 in certsign list. certsign import brings the key back. FILE may be a folder; a file that is

@@ -16,8 +16,19 @@ func (c *command) printJSON(v any) error {
 	return e.Encode(v)
 }
 
+// heads are the heads of columns in Polish.
+var heads = map[string]string{
+	"SERIAL": "NUMER", "SUBJECT": "PODMIOT", "STORE": "MAGAZYN", "WHERE": "MIEJSCE", "UNTIL": "WAŻNY DO", "DAYS": "DNI",
+	"KEY": "KLUCZ", "LABEL": "NAZWA", "CEREMONY": "CEREMONIA", "SITE": "WITRYNA", "STATE": "STAN", "PLACE": "MIEJSCE",
+	"DETAIL": "OPIS", "PIN": "PIN", "PROBLEM": "PROBLEM", "TIME": "CZAS", "EVENT": "ZDARZENIE", "ORIGIN": "POCHODZENIE",
+	"WHAT": "CZEGO DOTYCZY", "CERTIFICATE": "CERTYFIKAT", "NAME": "NAZWA", "CA": "URZĄD", "MAY": "WOLNO",
+}
+
 // printTable prints rows under a head. What came from elsewhere is made harmless for a terminal.
 func (c *command) printTable(head []string, rows [][]string) error {
+	for i, h := range head {
+		head[i] = c.say(h, heads[h])
+	}
 	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
 	for _, row := range append([][]string{head}, rows...) {
 		for i := range row {

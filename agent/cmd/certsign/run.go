@@ -133,10 +133,10 @@ var scheme = regexp.MustCompile(`^certsign:(//)?(start/?)?$`)
 
 func (c *command) openCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "open certsign://start",
+		Use:     "open ADDRESS",
 		Short:   "what the system calls for a certsign: address: starts the agent if it is not running",
 		Example: "  certsign open certsign://start",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("ADDRESS"),
 		RunE: c.do(func(ctx context.Context, args []string) error {
 			if !scheme.MatchString(args[0]) {
 				return problem.New(problem.BadRequest, "the address is not certsign://start")

@@ -22,7 +22,7 @@ import (
 func (c *command) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show FILE", Short: "what is in a certificate, a certificate request or a signed document; nothing is verified",
-		Example: "  certsign show declaration.signed.xml", Args: cobra.ExactArgs(1),
+		Example: "  certsign show declaration.signed.xml", Args: exactly("FILE"),
 		RunE: c.do(func(ctx context.Context, args []string) error {
 			doc, file, err := openDocument(args[0])
 			if err != nil {

@@ -27,7 +27,7 @@ func (c *command) signCommand() *cobra.Command {
 		Short: "sign files; the call is the consent, and is journaled",
 		Example: `  certsign sign --cert 5f3a declaration.xml
   certsign sign --cert 5f3a --pin-file pin.txt -o signed.xml declaration.xml`,
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeastOne("FILE"),
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.cert, "cert", "", "the certificate: serial number or SHA-256 fingerprint in hex, or how it begins")

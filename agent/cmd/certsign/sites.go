@@ -160,7 +160,7 @@ func siteRefused(err error, site agent.Site) error {
 }
 
 func (c *command) sitesRemove() *cobra.Command {
-	return &cobra.Command{Use: "remove NAME", Short: "take a site off the list: it has to ask again", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "remove NAME", Short: "take a site off the list: it has to ask again", Args: exactly("NAME"),
 		Example: "  certsign sites remove archive",
 		RunE: c.do(func(_ context.Context, args []string) error {
 			if err := agent.OpenSites(c.home).Remove(args[0]); err != nil {

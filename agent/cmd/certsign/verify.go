@@ -43,7 +43,7 @@ Exit status: 0 each signature is TOTAL-PASSED, 4 some is TOTAL-FAILED, else 3; 1
 file holds no signature or cannot be read.`,
 		Example: `  certsign verify --trust root.pem declaration.signed.xml
   certsign verify --trust root.pem --crl list.crl --offline --report json declaration.signed.xml`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly("FILE"),
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&s.trust, "trust", nil, "file with certificates that are believed, PEM or DER; any certificate can be one")
@@ -229,21 +229,57 @@ func (c *command) fetch(ctx context.Context, rep *ades.Report, evidence *ades.Ev
 
 func (c *command) printReport(rep *ades.Report) error {
 	for n, s := range rep.Signatures {
-		fmt.Fprintf(c.out, "%s %d: %s", c.say("signature", "podpis"), n+1, s.Indication)
+		fmt.Fprintf(c.out, "%s %d: %s\n  %s", c.say("signature", "podpis"), n+1, c.verdict(s), s.Indication)
 		if s.SubIndication != "" {
 			fmt.Fprintf(c.out, " / %s", s.SubIndication)
 		}
-		fmt.Fprintf(c.out, "\n  %s %s, %s\n", s.Format, s.Level, s.Covers)
+		fmt.Fprintln(c.out)
+		if len(s.Reasons) > 0 {
+			fmt.Fprintf(c.out, "  %s\n", plain(s.Reasons[0]))
+		}
+		fmt.Fprintf(c.out, "  %s %s, %s\n", s.Format, s.Level, s.Covers)
 		if s.Signer.Subject != "" {
 			fmt.Fprintf(c.out, "  %s (%s)\n", plain(s.Signer.Subject), s.Signer.Serial)
 		}
 		if s.SignedAt != nil {
 			fmt.Fprintf(c.out, "  %s %s\n", c.say("claimed time", "podany czas"), s.SignedAt.UTC().Format(time.RFC3339))
 		}
-		for _, r := range s.Reasons {
-			fmt.Fprintf(c.out, "  %s\n", plain(r))
+		if s.Indication == ades.TotalFailed && !c.verbose {
+			continue // what else is not known makes no difference
+		}
+		for _, r := range s.Reasons[min(1, len(s.Reasons)):] {
+			fmt.Fprintf(c.out, "  %s: %s\n", c.say("also", "ponadto"), plain(r))
 		}
 	}
 	_, err := fmt.Fprintf(c.out, "%s\n", rep.Indication())
 	return err
+}
+
+// verdict says in one or two plain sentences what ETSI's words mean.
+func (c *command) verdict(s ades.SignatureReport) string {
+	first := c.say("It cannot be told whether the signature is valid.", "Nie można stwierdzić, czy podpis jest ważny.")
+	switch s.Indication {
+	case ades.TotalPassed:
+		return c.say("The signature is valid.", "Podpis jest ważny.")
+	case ades.TotalFailed:
+		first = c.say("The signature is not valid.", "Podpis jest nieważny.")
+	}
+	why := ""
+	switch s.SubIndication {
+	case ades.HashFailure:
+		why = c.say("The document was changed after it was signed.", "Dokument zmieniono po podpisaniu.")
+	case ades.SigCryptoFailure:
+		why = c.say("The signature was not made with the key of its certificate, or was changed.", "Podpisu nie złożono kluczem z podanego certyfikatu albo podpis zmieniono.")
+	case ades.Revoked, ades.RevokedNoPOE:
+		why = c.say("The signer's certificate was revoked or suspended.", "Certyfikat podpisującego unieważniono lub zawieszono.")
+	case ades.Expired, ades.OutOfBoundsNoPOE:
+		why = c.say("The signer's certificate is outside its validity, and nothing proves an earlier time.",
+			"Certyfikat podpisującego jest poza okresem ważności, a nic nie dowodzi wcześniejszego czasu podpisania.")
+	case ades.NoCertificateChainFound:
+		why = c.say("The signer's certificate does not lead to an authority that is trusted here; see --trust.",
+			"Certyfikat podpisującego nie prowadzi do urzędu, który jest tu zaufany; zobacz --trust.")
+	case ades.TryLater:
+		why = c.say("The status of a certificate is not known.", "Stan certyfikatu jest nieznany.")
+	}
+	return strings.TrimSpace(first + " " + why)
 }
