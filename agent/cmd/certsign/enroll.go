@@ -210,6 +210,10 @@ func (c *command) halfDone(a *agent.Agent, id, token string, err error) error {
 	case token == "" && problem.CodeOf(err) == problem.TokenInvalid:
 		return wordedAs(err, "The ceremony has no one-time token that could be used.", "Add --token-file FILE; see certsign enroll --help.",
 			"Ceremonia nie ma jednorazowego tokena, którego można by użyć.", "Dodaj --token-file PLIK; zobacz certsign enroll --help.")
+	case slices.Contains([]problem.Code{problem.TokenInvalid, problem.TokenExpired, problem.TokenSpent, problem.TokenForOtherCSR}, problem.CodeOf(err)):
+		message, again := c.explain(err).Message, "certsign enroll --resume "+id+" --token-file "
+		return wordedAs(err, message, "Have a new token made for this certificate request and run "+again+"FILE again.",
+			message, "Uzyskaj nowy token dla tego wniosku i ponownie uruchom "+again+"PLIK.")
 	}
 	return err
 }

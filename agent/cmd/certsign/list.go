@@ -339,6 +339,10 @@ func (c *command) journalCommand() *cobra.Command {
 			}
 			return c.printJSON(map[string]any{"entries": entries})
 		}
+		if len(entries) == 0 {
+			_, err := fmt.Fprintln(c.out, c.say("The journal is empty.", "Dziennik jest pusty."))
+			return err
+		}
 		var rows [][]string
 		for _, e := range entries {
 			what := e.Method

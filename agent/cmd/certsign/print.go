@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -27,7 +28,7 @@ var heads = map[string]string{
 // printTable prints rows under a head. What came from elsewhere is made harmless for a terminal.
 func (c *command) printTable(head []string, rows [][]string) error {
 	for i, h := range head {
-		head[i] = c.say(h, heads[h])
+		head[i] = c.say(h, cmp.Or(heads[h], h))
 	}
 	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
 	for _, row := range append([][]string{head}, rows...) {

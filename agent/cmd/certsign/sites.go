@@ -54,8 +54,12 @@ func (c *command) sitesList() *cobra.Command {
 			}
 			list, rows = append(list, j), append(rows, []string{s.Name, s.Origin.Display(), s.CA, strings.Join(ops, ",")})
 		}
-		if c.json {
+		switch {
+		case c.json:
 			return c.printJSON(map[string]any{"sites": list})
+		case len(rows) == 0:
+			_, err := fmt.Fprintln(c.out, c.say("No site is on the list; see certsign sites add --help.", "Lista witryn jest pusta; zobacz certsign sites add --help."))
+			return err
 		}
 		return c.printTable([]string{"NAME", "ORIGIN", "CA", "MAY"}, rows)
 	})}
