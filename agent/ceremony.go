@@ -280,11 +280,15 @@ func (a *Agent) enroll(ctx context.Context, c caller, wish Wish) (*Ceremony, err
 
 // chooseStore is the window "Cryptographic service configuration" and the check of its answer.
 func (a *Agent) chooseStore(ctx context.Context, c caller, wish Wish) (StoreAnswer, error) {
-	q := StoreQuestion{Origin: c.origin, Site: c.site.Name, CA: caName(c.site), Stores: a.storeOffers(ctx), Algorithm: wish.Algorithm}
+	offers := &lookout[[]StoreOffer]{look: a.storeOffers}
+	q := StoreQuestion{Origin: c.origin, Site: c.site.Name, CA: caName(c.site), Stores: offers.again(ctx), Look: offers.again}
+	if a.mayCome(q.Stores) {
+		q.Watch = a.watch()
+	}
 	usable := func(o StoreOffer) bool {
 		return o.Unavailable == "" && slices.ContainsFunc(o.Places, func(p Place) bool { return p.Problem == "" })
 	}
-	if !slices.ContainsFunc(q.Stores, usable) {
+	if q.Watch == nil && !slices.ContainsFunc(q.Stores, usable) {
 		return StoreAnswer{}, problem.New(problem.StoreUnavailable, "there is nowhere to keep a key")
 	}
 	if slices.ContainsFunc(q.Stores, func(o StoreOffer) bool { return o.Store == wish.Store }) {
@@ -292,7 +296,9 @@ func (a *Agent) chooseStore(ctx context.Context, c caller, wish Wish) (StoreAnsw
 	}
 	q.Algorithm = preferredKey(q.Stores, wish.Algorithm)
 	c.awaiting("store")
-	answer, err := a.prompter.ConfigureStore(ctx, q)
+	open, end := context.WithCancel(ctx) // whatever watches ends with the question
+	answer, err := a.prompter.ConfigureStore(open, q)
+	end()
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -310,7 +316,7 @@ func (a *Agent) chooseStore(ctx context.Context, c caller, wish Wish) (StoreAnsw
 	if answer.Label == "" {
 		answer.Label = c.site.Name + " " + a.now().Format(time.DateOnly)
 	}
-	for _, o := range q.Stores {
+	for _, o := range offers.last() {
 		for _, p := range o.Places {
 			if o.Store == answer.Store && p.ID == answer.Place && o.Unavailable == "" {
 				if p.Problem != "" {

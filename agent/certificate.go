@@ -155,8 +155,14 @@ func SerialHex(c *x509.Certificate) string {
 	return s
 }
 
+// offer is what may be signed with; ids and views belong together.
+type offer struct {
+	ids   []Identity
+	views []CertificateView
+}
+
 // offer orders what may be signed with: the site's own CA first, then what can be used, then what lasts longest.
-func (a *Agent) offer(ctx context.Context, site Site) ([]Identity, []CertificateView) {
+func (a *Agent) offer(ctx context.Context, site Site) offer {
 	type choice struct {
 		Identity
 		view CertificateView
@@ -180,11 +186,11 @@ func (a *Agent) offer(ctx context.Context, site Site) ([]Identity, []Certificate
 	slices.SortStableFunc(all, func(x, y choice) int {
 		return cmp.Or(cmp.Compare(rank(x), rank(y)), y.view.NotAfter.Compare(x.view.NotAfter))
 	})
-	ids, views := make([]Identity, len(all)), make([]CertificateView, len(all))
+	o := offer{make([]Identity, len(all)), make([]CertificateView, len(all))}
 	for n, c := range all {
-		ids[n], views[n] = c.Identity, c.view
+		o.ids[n], o.views[n] = c.Identity, c.view
 	}
-	return ids, views
+	return o
 }
 
 func (i Identity) result() CertificateResult {

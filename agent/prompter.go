@@ -7,7 +7,8 @@ import (
 
 // Prompter asks the person. Everything in a request comes from the agent itself or is marked as the page's; a Prompter
 // shows it as text and never as markup. A person who says no, or closes the window, is the problem user_cancelled; no way to
-// ask is prompt_unavailable. The agent asks one question at a time, and cancels ctx when the page is gone.
+// ask is prompt_unavailable. The agent asks one question at a time, and cancels ctx when the page is gone. What a question
+// lets a Prompter look at and watch is for the time until it is answered.
 type Prompter interface {
 	// ApproveOrigin asks whether a site that is not on the list may talk to the agent.
 	ApproveOrigin(ctx context.Context, q OriginQuestion) error
@@ -37,6 +38,11 @@ type StoreQuestion struct {
 	Stores    []StoreOffer // hardware first; only what this computer really has
 	Wish      string       // the store that the page suggested, already checked; it is only preselected
 	Algorithm KeyAlgorithm // preselected
+	// Look returns what Stores would be now; the answer is checked against what it returned last. Nil: Stores is all.
+	Look func(context.Context) []StoreOffer
+	// Watch sends whenever it is worth looking again, until ctx ends: then the channel is closed. It may take as long as a
+	// look, and what changed before it returned is not sent. Nil: no store tells.
+	Watch func(context.Context) <-chan struct{}
 }
 
 // StoreOffer is one store, and its places.
@@ -62,6 +68,9 @@ type SigningQuestion struct {
 	Format       string
 	Level        string
 	Certificates []CertificateView // those that may be used, best first
+	// Look returns what Certificates would be now, and Watch tells when, as in a StoreQuestion.
+	Look  func(context.Context) []CertificateView
+	Watch func(context.Context) <-chan struct{}
 }
 
 // DocumentView is a document as the person must see it. Name and MIME are the page's words.

@@ -104,7 +104,9 @@ func (a *Agent) sign(ctx context.Context, c caller, order SignOrder, pieces []*p
 	if err != nil {
 		return Identity{}, err
 	}
-	ids, views := a.offer(ctx, c.site)
+	offered := &lookout[offer]{look: func(ctx context.Context) offer { return a.offer(ctx, c.site) }}
+	first := offered.again(ctx)
+	ids, views := first.ids, first.views
 	best := slices.IndexFunc(views, func(v CertificateView) bool { return v.Problem == "" })
 	switch {
 	case len(ids) == 0:
@@ -128,7 +130,7 @@ func (a *Agent) sign(ctx context.Context, c caller, order SignOrder, pieces []*p
 		return Identity{}, err
 	}
 	defer leave()
-	who, err := a.consent(ctx, c, codec, order, good, ids, views)
+	who, err := a.consent(ctx, c, codec, order, good, offered)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -190,8 +192,10 @@ func (p *piece) request(order SignOrder, key crypto.Signer, who Identity, a *Age
 }
 
 // consent shows the very bytes that will be signed and returns the certificate that the person chose.
-func (a *Agent) consent(ctx context.Context, c caller, codec ades.Codec, order SignOrder, good []*piece, ids []Identity, views []CertificateView) (Identity, error) {
-	q := SigningQuestion{Origin: c.origin, Site: c.site.Name, Format: string(codec.Format()), Level: string(order.Level), Certificates: views}
+func (a *Agent) consent(ctx context.Context, c caller, codec ades.Codec, order SignOrder, good []*piece, offered *lookout[offer]) (Identity, error) {
+	q := SigningQuestion{Origin: c.origin, Site: c.site.Name, Format: string(codec.Format()), Level: string(order.Level),
+		Certificates: offered.last().views, Watch: a.watch(),
+		Look: func(ctx context.Context) []CertificateView { return offered.again(ctx).views }}
 	left := int64(maxShownAll)
 	for _, p := range good {
 		v := DocumentView{Name: p.doc.Name, MIME: p.doc.MIME, Size: p.doc.Content.Size(), SHA256: p.sha256}
@@ -211,7 +215,9 @@ func (a *Agent) consent(ctx context.Context, c caller, codec ades.Codec, order S
 		return Identity{}, err
 	}
 	c.awaiting("consent")
-	answer, err := a.prompter.ApproveSigning(ctx, q)
+	open, end := context.WithCancel(ctx) // whatever watches ends with the question
+	answer, err := a.prompter.ApproveSigning(open, q)
+	end()
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -224,6 +230,8 @@ func (a *Agent) consent(ctx context.Context, c caller, codec ades.Codec, order S
 		return Identity{}, errors.Join(err, a.record(log))
 	}
 	a.approval.accepted(c.origin)
+	now := offered.last()
+	ids, views := now.ids, now.views
 	n := slices.IndexFunc(views, func(v CertificateView) bool { return v.Key == answer.Key && v.Problem == "" })
 	if n < 0 {
 		return Identity{}, problem.New(problem.NoCertificate, "the chosen certificate cannot be used")

@@ -41,17 +41,30 @@ func (s *screen) ask(prompt string) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
-// number asks for one of 1 to n, where 0 is a no and an empty line the preselected one.
-func (s *screen) number(key string, preselected, n int) (int, error) {
+// again is the number of "look again".
+const again = -1
+
+// lookKey is what is typed to look again; it is listed in the prompts.
+const lookKey = "r"
+
+// number asks for one of 1 to n, where 0 is a no and an empty line the preselected one. With look there is also again.
+func (s *screen) number(key string, preselected, n int, look looking) (int, error) {
+	prompt := s.lang.Text(key, preselected)
+	if n == 0 {
+		prompt = s.lang.Text(key)
+	}
 	for range maxTries {
-		answer, err := s.ask(s.lang.Text(key, preselected))
+		answer, err := s.ask(prompt)
 		if err != nil {
 			return 0, err
 		}
-		if answer == "" {
+		if answer == "" && preselected > 0 {
 			return preselected, nil
 		}
-		if got, err := strconv.Atoi(answer); err == nil && got >= 0 && got <= n {
+		if bool(look) && strings.EqualFold(answer, lookKey) {
+			return again, nil
+		}
+		if got, err := strconv.Atoi(answer); answer == "" || err == nil && got >= 0 && got <= n {
 			if got == 0 {
 				return 0, errCancelled
 			}
@@ -61,6 +74,14 @@ func (s *screen) number(key string, preselected, n int) (int, error) {
 	}
 	return 0, errCancelled
 }
+
+// looking says whether a person may look again at what there is.
+type looking bool
+
+const (
+	mayLook looking = true
+	noLook  looking = false
+)
 
 // ApproveOrigin implements agent.Prompter.
 func (t *Terminal) ApproveOrigin(ctx context.Context, q agent.OriginQuestion) error {
@@ -106,19 +127,10 @@ func (t *Terminal) ConfigureStore(ctx context.Context, q agent.StoreQuestion) (a
 		if q.CA != "" {
 			s.pair("store.ca", wording.Visible(q.CA))
 		}
-		s.say("", l.Text("store.question")+":")
-		choices := s.offers(q.Stores)
-		if len(choices) == 0 {
-			s.say(l.Text("store.none"))
-			return errCancelled
-		}
-		preselected := 1 + max(0, slices.IndexFunc(choices, func(c choice) bool { return c.store == q.Wish }))
-		s.settle()
-		n, err := s.number("terminal.store.ask", preselected, len(choices))
+		c, err := s.place(q)
 		if err != nil {
 			return err
 		}
-		c := choices[n-1]
 		s.consequences(c.place)
 		algorithm, err := s.algorithm(c.place.Keys, q.Algorithm)
 		answer = agent.StoreAnswer{Store: c.store, Place: c.place.ID, Algorithm: algorithm}
@@ -128,6 +140,40 @@ func (t *Terminal) ConfigureStore(ctx context.Context, q agent.StoreQuestion) (a
 		return agent.StoreAnswer{}, err
 	}
 	return answer, nil
+}
+
+// place asks for a place until one is chosen.
+func (s *screen) place(q agent.StoreQuestion) (choice, error) {
+	l := s.lang
+	for stores := q.Stores; ; stores = q.Look(s.ctx) {
+		s.say("", l.Text("store.question")+":")
+		choices := s.offers(stores)
+		key, preselected := "terminal.store.ask", 1+max(0, slices.IndexFunc(choices, func(c choice) bool { return c.store == q.Wish }))
+		if len(choices) == 0 {
+			s.say(l.Text("store.none"))
+			key, preselected = "terminal.none.ask", 0
+		}
+		if n, err := s.choose(key, preselected, len(choices), q.Look != nil); n != again || err != nil {
+			return pick(choices, n), err
+		}
+	}
+}
+
+// choose is number for a list that has just been printed; without anything in it, and no way to look again, it is a no.
+func (s *screen) choose(key string, preselected, n int, look looking) (int, error) {
+	if n == 0 && !look {
+		return 0, errCancelled
+	}
+	s.settle()
+	return s.number(key, preselected, n, look)
+}
+
+// pick returns the nth of all, from 1, or nothing.
+func pick[T any](all []T, n int) (chosen T) {
+	if n >= 1 && n <= len(all) {
+		chosen = all[n-1]
+	}
+	return chosen
 }
 
 // offers prints the stores and returns the places that have a number.
@@ -186,7 +232,7 @@ func (s *screen) algorithm(keys []agent.KeyAlgorithm, preselected agent.KeyAlgor
 	for i, k := range keys {
 		s.say(fmt.Sprintf("  %2d. %s", i+1, s.lang.Text("store.key."+string(k))))
 	}
-	n, err := s.number("terminal.key.ask", 1+max(0, slices.Index(keys, preselected)), len(keys))
+	n, err := s.number("terminal.key.ask", 1+max(0, slices.Index(keys, preselected)), len(keys), noLook)
 	if err != nil {
 		return "", err
 	}
@@ -214,25 +260,35 @@ func (t *Terminal) ApproveSigning(ctx context.Context, q agent.SigningQuestion) 
 			s.pair("sign.size", l.Size(d.Size))
 			s.pair("sign.sha256", wording.Fingerprint(d.SHA256))
 		}
-		s.say("", l.Text("sign.certificate")+":")
-		usable := s.certificates(q.Certificates)
-		if len(usable) == 0 {
-			s.say(l.Text("sign.certificate.none"))
-			return errCancelled
-		}
-		s.settle()
-		n, err := s.number("terminal.cert.ask", 1, len(usable))
+		c, err := s.certificate(q)
 		if err != nil {
 			return err
 		}
 		s.say(l.Text("sign.consent"))
-		answer.Key = usable[n-1].Key
+		answer.Key = c.Key
 		return s.confirm(q.Documents)
 	})
 	if err != nil {
 		return agent.SigningAnswer{}, err
 	}
 	return answer, nil
+}
+
+// certificate asks for a certificate until one is chosen.
+func (s *screen) certificate(q agent.SigningQuestion) (agent.CertificateView, error) {
+	l := s.lang
+	for all := q.Certificates; ; all = q.Look(s.ctx) {
+		s.say("", l.Text("sign.certificate")+":")
+		usable := s.certificates(all)
+		key, preselected := "terminal.cert.ask", 1
+		if len(usable) == 0 {
+			s.say(l.Text("sign.certificate.none"))
+			key, preselected = "terminal.none.ask", 0
+		}
+		if n, err := s.choose(key, preselected, len(usable), q.Look != nil); n != again || err != nil {
+			return pick(usable, n), err
+		}
+	}
 }
 
 // certificates prints them and returns those that have a number.

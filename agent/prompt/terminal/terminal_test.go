@@ -174,7 +174,7 @@ func TestAPlaceForAKeyIsChosenByNumber(t *testing.T) {
 				got, err = terminal.ConfigureStore(context.Background(), q)
 				return err
 			})
-			k.until("0 – cancel): ", tt.typed[0])
+			k.until("(0 – cancel", tt.typed[0])
 			if tt.typed[1] != "" {
 				k.until("Kind of key [", tt.typed[1])
 			}

@@ -41,13 +41,17 @@ func parseTemplates(l wording.Language) *template.Template {
 
 // frame is what every page gets.
 type frame struct {
-	View  any
-	Wrong string // the key of a text: why the last answer could not be accepted
+	View     any
+	Wrong    string // the key of a text: why the last answer could not be accepted
+	Revision int    // of the list in it
+	Watched  bool   // the list changes by itself
+	News     string // what is said of a new list
+	Gone     bool   // what was chosen is not in it
 }
 
-func (s *session) render(w http.ResponseWriter, status int, page string, view any, wrong string) {
+func (s *session) render(w http.ResponseWriter, status int, page string, f frame) {
 	var b bytes.Buffer
-	if err := templates[s.w.lang].ExecuteTemplate(&b, page+".html", frame{View: view, Wrong: wrong}); err != nil {
+	if err := templates[s.w.lang].ExecuteTemplate(&b, page, f); err != nil {
 		s.w.log.Error("window page", "page", page, "err", err)
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return

@@ -3,6 +3,7 @@ package window
 import (
 	"crypto/subtle"
 	"embed"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -35,6 +36,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 type form url.Values
 
 func (f form) get(name string) string { return url.Values(f).Get(name) }
+func (f form) has(name string) bool   { return url.Values(f).Has(name) }
 func (f form) action() string         { return f.get("answer") }
 
 // handler serves one question. Each path says whether it may be had without the cookie.
@@ -47,6 +49,7 @@ func (s *session) handler() http.Handler {
 	mux.HandleFunc("GET /static/{file}", serve.ServeHTTP)
 	mux.HandleFunc("GET /question", s.known(s.questionPage))
 	mux.HandleFunc("GET /alive", s.known(s.alive))
+	mux.HandleFunc("POST /list", s.known(s.freshList))
 	mux.HandleFunc("GET /document/{n}", s.known(s.document))
 	mux.HandleFunc("GET /document/{n}/source", s.known(s.source))
 	mux.HandleFunc("POST /answer", s.known(s.answer))
@@ -105,7 +108,7 @@ func (s *session) known(next http.HandlerFunc) http.HandlerFunc {
 
 // entryPage is the same for everybody: its script takes the capability from the fragment, which browsers do not send.
 func (s *session) entryPage(w http.ResponseWriter, _ *http.Request) {
-	s.render(w, http.StatusOK, "entry", nil, "")
+	s.render(w, http.StatusOK, "entry.html", frame{})
 }
 
 // exchange gives the cookie for the capability, once.
@@ -128,18 +131,21 @@ func (s *session) exchange(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *session) questionPage(w http.ResponseWriter, _ *http.Request) {
+	s.showing.Lock()
+	defer s.showing.Unlock()
 	s.ask(w, http.StatusOK, "")
 }
 
-// ask shows the question, again with what was wrong.
+// ask shows the question, again with what was wrong. The caller holds showing.
 func (s *session) ask(w http.ResponseWriter, status int, wrong string) {
-	s.mu.Lock()
-	s.served = time.Now()
-	s.mu.Unlock()
-	s.render(w, status, s.q.page, s.q.view, wrong)
+	s.shown()
+	if s.q.list != nil {
+		s.told = s.q.list.names()
+	}
+	s.render(w, status, s.q.page+".html", frame{View: s.q.view, Wrong: wrong, Revision: s.revision, Watched: s.q.watch != nil})
 }
 
-// alive is a stream that is open as long as its page is.
+// alive is a stream that is open as long as its page is. It says which list the question has.
 func (s *session) alive(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.streams, s.met = s.streams+1, true
@@ -154,10 +160,14 @@ func (s *session) alive(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
-		if _, err := w.Write([]byte("\n")); err != nil || control.Flush() != nil {
+		s.mu.Lock()
+		revision, changed := s.revision, s.changed
+		s.mu.Unlock()
+		if _, err := fmt.Fprintln(w, revision); err != nil || control.Flush() != nil {
 			return
 		}
 		select {
+		case <-changed:
 		case <-r.Context().Done():
 			return
 		case <-s.ended:
@@ -170,7 +180,7 @@ func (s *session) alive(w http.ResponseWriter, r *http.Request) {
 // document is a document's view, for a page that shows several.
 func (s *session) document(w http.ResponseWriter, r *http.Request) {
 	if d := s.find(w, r); d != nil {
-		s.render(w, http.StatusOK, "content", d, "")
+		s.render(w, http.StatusOK, "content.html", frame{View: d})
 	}
 }
 
@@ -200,36 +210,46 @@ func (s *session) find(w http.ResponseWriter, r *http.Request) *documentView {
 	return s.q.documents[n]
 }
 
-// answer takes the person's answer. Only the first counts.
-func (s *session) answer(w http.ResponseWriter, r *http.Request) {
+// readForm reads what a page sends, or says what is wrong with it.
+func readForm(w http.ResponseWriter, r *http.Request) (form, bool) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); mediaType != "application/x-www-form-urlencoded" {
 		http.Error(w, "not a form", http.StatusUnsupportedMediaType)
-		return
+		return nil, false
 	}
 	if err := r.ParseForm(); err != nil {
 		http.Error(w, "not a form", http.StatusBadRequest)
+		return nil, false
+	}
+	return form(r.PostForm), true
+}
+
+// answer takes the person's answer. Only the first counts.
+func (s *session) answer(w http.ResponseWriter, r *http.Request) {
+	f, ok := readForm(w, r)
+	if !ok {
 		return
 	}
-	f := form(r.PostForm)
 	if !slices.Contains([]string{"refuse", "cancel", "allow", "ok", "sign"}, f.action()) {
 		http.Error(w, "no answer", http.StatusBadRequest)
 		return
 	}
-	if s.q.armed == f.action() && s.tooEarly() {
-		s.ask(w, http.StatusUnprocessableEntity, s.q.early)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.showing.Lock()
+	defer s.showing.Unlock()
 	if s.closed {
-		s.render(w, http.StatusGone, "gone", nil, "")
+		s.render(w, http.StatusGone, "gone.html", frame{})
 		return
 	}
 	yes, wrong := s.q.decide(f)
+	switch {
+	case !yes || wrong != "":
+	case s.stale(f):
+		wrong = "list.error.stale"
+	case s.q.armed == f.action() && s.tooEarly():
+		wrong = s.q.early
+	}
 	if yes && wrong != "" {
-		s.served = time.Now()
-		s.render(w, http.StatusUnprocessableEntity, s.q.page, s.q.view, wrong)
+		s.ask(w, http.StatusUnprocessableEntity, wrong)
 		return
 	}
 	s.closed = true
@@ -238,7 +258,7 @@ func (s *session) answer(w http.ResponseWriter, r *http.Request) {
 	} else {
 		s.answered <- errRefused
 	}
-	s.render(w, http.StatusOK, "done", nil, "")
+	s.render(w, http.StatusOK, "done.html", frame{})
 }
 
 // tooEarly reports that the page was not shown long enough to be read. Its script is as strict; this holds without it.

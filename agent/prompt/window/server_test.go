@@ -247,13 +247,13 @@ func TestOnlyACertificateThatCanBeUsedSigns(t *testing.T) {
 	c := enter(t, w)
 	c.do("GET", "/question", "", nil)
 	time.Sleep(armDelay)
-	for _, key := range []string{"", "keyfile%2F03", "keyfile%2F99"} {
+	for _, key := range []string{"", "keyfile%2F03+1f00", "keyfile%2F99+1f00", "keyfile%2F02", "keyfile%2F02+1f00"} {
 		answer := c.do("POST", "/answer", "answer=sign&certificate="+key, nil)
 		assert.Equal(t, 422, answer.StatusCode)
 		assert.Contains(t, c.text(answer), "Choose a certificate.")
 		time.Sleep(armDelay)
 	}
-	assert.Equal(t, 200, c.do("POST", "/answer", "answer=sign&certificate=keyfile%2F02", nil).StatusCode)
+	assert.Equal(t, 200, c.do("POST", "/answer", "answer=sign&certificate=keyfile%2F02+31c4a9", nil).StatusCode)
 	require.NoError(t, <-o.result)
 	assert.Equal(t, "keyfile/02", got.Key)
 }

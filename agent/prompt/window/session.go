@@ -26,6 +26,8 @@ type question struct {
 	page      string // the template's name
 	view      any
 	documents []*documentView
+	list      list  // of the view; nil: nothing in it changes
+	watch     watch // tells when list changes; nil: it does not
 	// decide reads an answer: the person's yes or no, and the key of a text when it cannot be accepted as it is.
 	decide func(form) (yes bool, wrong string)
 	armed  string // the action that is dangerous when it is taken before the page could be seen
@@ -42,13 +44,18 @@ type session struct {
 	entry      string // the file that holds the capability
 	ended      chan struct{}
 
+	showing sync.Mutex // held before mu, for the question's view, and:
+	told    []string   // what could be chosen when the list was last shown
+	closed  bool       // answered: no other answer counts
+
 	mu       sync.Mutex
-	opened   bool      // the capability was exchanged
-	served   time.Time // when the question was last shown
-	streams  int       // pages that are open now
-	met      bool      // whether there ever was one
-	left     time.Time // when the last of them went away, or the capability was exchanged
-	closed   bool      // answered: no other answer counts
+	revision int           // how often the list has changed; it changes under both
+	changed  chan struct{} // closed, and made anew, when the list changes
+	opened   bool          // the capability was exchanged
+	served   time.Time     // when the question was last shown
+	streams  int           // pages that are open now
+	met      bool          // whether there ever was one
+	left     time.Time     // when the last of them went away, or the capability was exchanged
 	answered chan error
 }
 
@@ -61,7 +68,7 @@ func (w *Window) show(ctx context.Context, q *question) error {
 		return problem.Wrap(problem.PromptUnavailable, err, "no port for the window")
 	}
 	s := &session{w: w, q: q, host: listener.Addr().String(), cookie: rand.Text() + rand.Text(), capability: rand.Text() + rand.Text(),
-		ended: make(chan struct{}), answered: make(chan error, 1)}
+		ended: make(chan struct{}), changed: make(chan struct{}), answered: make(chan error, 1)}
 	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) })
@@ -83,6 +90,11 @@ func (w *Window) show(ctx context.Context, q *question) error {
 			_ = os.RemoveAll(dir)
 		}
 	}()
+	if q.watch != nil {
+		watched, enough := context.WithCancel(ctx)
+		defer enough()
+		go q.watch(watched, s.change)
+	}
 	err = s.wait(ctx, browser)
 	if ctx.Err() == nil {
 		s.farewell(server)

@@ -1,6 +1,8 @@
 package window
 
 import (
+	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -11,14 +13,20 @@ import (
 
 // storeView is the page that asks where a key shall live.
 type storeView struct {
-	Origin      originView
-	Site        string
-	CA          string
-	Stores      []*storeOffer
-	Usable      bool // there is somewhere to make a key
-	Suggested   bool // the first choice is the page's wish
-	Label       string
-	Recommended bool // hardware is offered
+	Origin    originView
+	Site      string
+	CA        string
+	Stores    []*storeOffer
+	Usable    bool // there is somewhere to make a key
+	Suggested bool // the first choice is the page's wish
+	Label     string
+
+	language  wording.Language
+	wish      string
+	algorithm agent.KeyAlgorithm            // preselected
+	keys      map[string]agent.KeyAlgorithm // by store: what was chosen instead
+	offered   []agent.StoreOffer            // what Stores shows
+	lost      bool                          // what was chosen went away: nothing is chosen again but by the person
 }
 
 // storeOffer is one store as the portal names it.
@@ -50,15 +58,45 @@ type placeOffer struct {
 }
 
 func storePage(l wording.Language, q agent.StoreQuestion) *storeView {
-	v := &storeView{Origin: viewOrigin(l, q.Origin), Site: q.Site, CA: q.CA}
-	for _, offer := range q.Stores {
-		o := offerStore(l, offer, q.Algorithm)
+	v := &storeView{Origin: viewOrigin(l, q.Origin), Site: q.Site, CA: q.CA, language: l, wish: q.Wish, algorithm: q.Algorithm,
+		keys: map[string]agent.KeyAlgorithm{}}
+	v.take(q.Stores)
+	return v
+}
+
+// take shows other offers, and reports whether they are others. What was chosen stays chosen while it is there; a store is
+// preselected only where none could be chosen.
+func (v *storeView) take(offers []agent.StoreOffer) bool {
+	if v.Stores != nil && reflect.DeepEqual(offers, v.offered) {
+		return false
+	}
+	before, first := url.Values{}, !v.Usable && !v.lost
+	for _, o := range v.Stores {
+		if o.Checked {
+			before.Set("store", o.Store)
+		}
+		for _, p := range o.Places {
+			if p.Checked {
+				before.Set("place-"+o.Store, p.ID)
+			}
+		}
+	}
+	v.offered, v.Stores, v.Usable = offers, []*storeOffer{}, false
+	for _, offer := range offers {
+		algorithm, asked := v.keys[offer.Store]
+		if !asked {
+			algorithm = v.algorithm
+		}
+		o := offerStore(v.language, offer, algorithm)
 		v.Usable = v.Usable || o.Unavailable == ""
-		v.Recommended = v.Recommended || o.Hardware && o.Unavailable == ""
 		v.Stores = append(v.Stores, o)
 	}
-	v.preselect(q.Wish)
-	return v
+	if first {
+		v.preselect(v.wish)
+	} else {
+		v.keep(form(before))
+	}
+	return true
 }
 
 // preselect marks the store that the page wished for when it can be used, and else the first that can.
@@ -72,6 +110,40 @@ func (v *storeView) preselect(wish string) {
 			}
 		}
 	}
+}
+
+func (v *storeView) names() (all []string) {
+	for _, o := range v.Stores {
+		for _, p := range o.Places {
+			if p.Unavailable == "" && o.Unavailable == "" {
+				all = append(all, nameOf(p.Label, p.Detail))
+			}
+		}
+	}
+	return all
+}
+
+// keep marks places before stores: a store is not chosen any more when its place is another.
+func (v *storeView) keep(f form) (gone bool) {
+	if label := f.get("label"); f.has("label") && utf8.RuneCountInString(label) <= maxLabel {
+		v.Label = label
+	}
+	chosen := f.get("store")
+	for _, o := range v.Stores {
+		if k := agent.KeyAlgorithm(f.get("algorithm-" + o.Store)); slices.Contains(o.Keys, k) {
+			o.Key, v.keys[o.Store] = k, k
+		}
+		place := o.choose(f)
+		if chosen != "" {
+			o.Checked = o.Unavailable == "" && o.Store == chosen && (place != nil || !f.has("place-"+o.Store))
+		}
+	}
+	if chosen == "" {
+		return false
+	}
+	v.lost = !slices.ContainsFunc(v.Stores, func(o *storeOffer) bool { return o.Checked })
+	v.Suggested = v.Suggested && !v.lost
+	return v.lost
 }
 
 func offerStore(l wording.Language, offer agent.StoreOffer, algorithm agent.KeyAlgorithm) *storeOffer {
@@ -113,20 +185,15 @@ const maxLabel = 40
 
 // answer reads the form: only what was offered and can be used is accepted. It keeps the choices for showing them again.
 func (v *storeView) answer(f form) (agent.StoreAnswer, string) {
+	v.keep(f)
 	at := slices.IndexFunc(v.Stores, func(o *storeOffer) bool { return o.Unavailable == "" && o.Store == f.get("store") })
 	if at < 0 {
 		return agent.StoreAnswer{}, "store.error.store"
 	}
-	for i, o := range v.Stores {
-		o.Checked = i == at
-	}
 	o := v.Stores[at]
-	place := o.choose(f.get("place-" + o.Store))
+	place := o.choose(f)
 	if place == nil {
 		return agent.StoreAnswer{}, "store.error.place"
-	}
-	if k := agent.KeyAlgorithm(f.get("algorithm-" + o.Store)); slices.Contains(o.Keys, k) {
-		o.Key = k
 	}
 	if !slices.Contains(place.Keys, o.Key) {
 		return agent.StoreAnswer{}, "store.error.key"
@@ -135,19 +202,23 @@ func (v *storeView) answer(f form) (agent.StoreAnswer, string) {
 	if utf8.RuneCountInString(label) > maxLabel || wording.Visible(label) != label {
 		return agent.StoreAnswer{}, "store.error.label"
 	}
-	v.Label = label
 	return agent.StoreAnswer{Store: o.Store, Place: place.ID, Algorithm: o.Key, Label: label}, ""
 }
 
-// choose returns the place with that ID, or the only one there is.
-func (o *storeOffer) choose(id string) *placeOffer {
+// choose marks the place that the form names and returns it. A form that names none means the only one there is; where
+// there are several, and nobody asked for one of them, the first that can be used stays marked.
+func (o *storeOffer) choose(f form) (chosen *placeOffer) {
+	key := "place-" + o.Store
 	for _, p := range o.Places {
-		if p.Unavailable == "" && (p.ID == id || len(o.Places) == 1) {
-			for _, other := range o.Places {
-				other.Checked = other == p
-			}
-			return p
+		named := f.has(key) && p.ID == f.get(key) || !f.has(key) && len(o.Places) == 1
+		if p.Unavailable == "" && named {
+			chosen = p
 		}
 	}
-	return nil
+	if chosen != nil || f.get("store") == o.Store {
+		for _, p := range o.Places {
+			p.Checked = p == chosen
+		}
+	}
+	return chosen
 }

@@ -122,7 +122,8 @@ func (w *Window) ApproveOrigin(ctx context.Context, q agent.OriginQuestion) erro
 func (w *Window) ConfigureStore(ctx context.Context, q agent.StoreQuestion) (agent.StoreAnswer, error) {
 	var answer agent.StoreAnswer
 	page := storePage(w.lang, q)
-	err := w.ask(ctx, &question{page: "store", view: page, decide: func(f form) (bool, string) {
+	watch := watching(q.Watch, q.Look, page.take)
+	err := w.ask(ctx, &question{page: "store", view: page, list: page, watch: watch, decide: func(f form) (bool, string) {
 		if f.action() != "ok" {
 			return false, ""
 		}
@@ -137,7 +138,8 @@ func (w *Window) ConfigureStore(ctx context.Context, q agent.StoreQuestion) (age
 func (w *Window) ApproveSigning(ctx context.Context, q agent.SigningQuestion) (agent.SigningAnswer, error) {
 	var answer agent.SigningAnswer
 	page := signPage(w.lang, q)
-	err := w.ask(ctx, &question{page: "sign", view: page, documents: page.Documents, decide: func(f form) (bool, string) {
+	watch := watching(q.Watch, q.Look, page.take)
+	err := w.ask(ctx, &question{page: "sign", view: page, documents: page.Documents, list: page, watch: watch, decide: func(f form) (bool, string) {
 		if f.action() != "sign" {
 			return false, ""
 		}

@@ -35,5 +35,12 @@ var common = map[string]entry{
 	"gone.title":     {"Okno wygasło", "This window has expired"},
 	"gone":           {"CertSign nie czeka już na tę odpowiedź. Zamknij to okno.", "CertSign no longer waits for this answer. Close this window."},
 
+	"list.watched":     {"Kartę lub token możesz włożyć także teraz: lista odświeży się sama.", "You can still insert a card or token: the list is updated by itself."},
+	"list.changed":     {"Lista została odświeżona.", "The list has been updated."},
+	"list.came":        {"Teraz dostępne: %s.", "Now available: %s."},
+	"list.went":        {"Już niedostępne: %s.", "No longer available: %s."},
+	"list.gone":        {"Nie ma już tego, co było wybrane – wybierz ponownie.", "What was chosen is no longer there – choose again."},
+	"list.error.stale": {"Lista zmieniła się w chwili odpowiedzi. Sprawdź wybór i spróbuj ponownie.", "The list changed as you answered. Check your choice and try again."},
+
 	"error.title": {"Popraw odpowiedź", "Correct your answer"},
 }

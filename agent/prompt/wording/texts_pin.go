@@ -55,9 +55,10 @@ var pins = map[string]entry{
 	"terminal.word.sign":  {"podpisz", "sign"},
 	"terminal.origin.ask": {"Aby zezwolić, wpisz „%s”; sam Enter oznacza odmowę: ", "Type “%s” to allow; Enter alone refuses: "},
 	"terminal.sign.ask":   {"Aby podpisać, wpisz „%s”; numer pokazuje dokument; sam Enter oznacza odmowę: ", "Type “%s” to sign, a number to show a document; Enter alone refuses: "},
-	"terminal.store.ask":  {"Numer miejsca [%d] (0 – anuluj): ", "Number of the place [%d] (0 – cancel): "},
+	"terminal.store.ask":  {"Numer miejsca [%d] (0 – anuluj, r – odśwież listę): ", "Number of the place [%d] (0 – cancel, r – look again): "},
 	"terminal.key.ask":    {"Rodzaj klucza [%d] (0 – anuluj): ", "Kind of key [%d] (0 – cancel): "},
-	"terminal.cert.ask":   {"Numer certyfikatu [%d] (0 – odmów): ", "Number of the certificate [%d] (0 – refuse): "},
+	"terminal.cert.ask":   {"Numer certyfikatu [%d] (0 – odmów, r – odśwież listę): ", "Number of the certificate [%d] (0 – refuse, r – look again): "},
+	"terminal.none.ask":   {"Włóż kartę lub token i wpisz r, aby odświeżyć listę; sam Enter anuluje: ", "Insert a card or token and type r to look again; Enter alone cancels: "},
 	"terminal.again":      {"Nie rozumiem odpowiedzi. Spróbuj ponownie.", "That answer is not understood. Try again."},
 	"terminal.more":       {"— Enter: dalej, q: koniec —", "— Enter: more, q: stop —"},
 }

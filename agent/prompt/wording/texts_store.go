@@ -25,7 +25,8 @@ var stores = map[string]entry{
 	"store.places":        {"Karta lub token", "Card or token"},
 	"store.place":         {"Miejsce", "Place"},
 	"store.unusable":      {"Niedostępne", "Not available"},
-	"store.none":          {"Na tym komputerze nie ma teraz żadnego magazynu, w którym mógłby powstać klucz. Włóż kartę lub token i zacznij od nowa.", "There is no store on this computer now where a key could be made. Insert a card or token and start again."},
+	"store.none":          {"Na tym komputerze nie ma teraz żadnego magazynu, w którym mógłby powstać klucz.", "There is no store on this computer now where a key could be made."},
+	"store.none.again":    {"Włóż kartę lub token i zacznij od nowa.", "Insert a card or token and start again."},
 
 	"store.advanced":     {"Ustawienia zaawansowane", "Advanced settings"},
 	"store.key":          {"Rodzaj klucza", "Kind of key"},

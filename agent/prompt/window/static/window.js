@@ -1,29 +1,84 @@
 "use strict";
 
 // A window whose question is over closes itself; where it may not, the agent closes its browser.
+const rearm = arm();
 if (document.querySelector("[data-done]")) {
   window.close();
 } else {
   stayAlive();
 }
-arm();
 guardKeys();
 linkPlaces();
 document.querySelectorAll("[role=tree]").forEach(tree);
 document.querySelectorAll("[data-source]").forEach(source);
 document.querySelectorAll("details[data-document]").forEach(lazy);
 
-// The agent takes the end of this stream for the end of the window.
+// The agent takes the end of this stream for the end of the window. In it stands, again and again, which list is the newest.
 async function stayAlive() {
   try {
-    const stream = (await fetch("/alive")).body.getReader();
-    while (!(await stream.read()).done);
+    const stream = (await fetch("/alive")).body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let part = await stream.read(); !part.done; part = await stream.read()) {
+      const shown = document.querySelector("input[name=revision]"), newest = part.value.trim().split("\n").pop();
+      if (shown && newest && newest !== shown.value) refresh();
+    }
   } catch {
     // the agent is gone, or this page is
   }
 }
 
-// Buttons that commit work only after the window had the person's attention for a second, and not while it has not.
+// What a person has chosen from the list, without the answer and what is typed.
+function choices() {
+  const sent = new URLSearchParams(new FormData(document.querySelector("form")));
+  sent.delete("label");
+  return sent.toString();
+}
+
+// Puts the newest list in the place of the one that is shown. The agent keeps what is chosen as far as it is still there;
+// the fragment is its own, and no script in it would run.
+async function refresh() {
+  if (refresh.busy) return;
+  refresh.busy = true;
+  try {
+    for (let sent = ""; sent !== choices() && !document.querySelector("form").dataset.sent;) {
+      sent = choices();
+      const answer = await fetch("/list", { method: "POST", body: sent, headers: { "Content-Type": "application/x-www-form-urlencoded" } });
+      if (!answer.ok) throw new Error("refused");
+      const fresh = document.createElement("template");
+      fresh.innerHTML = await answer.text();
+      if (sent === choices()) { // else something was chosen meanwhile
+        show(fresh.content.firstElementChild);
+        break;
+      }
+    }
+  } catch {
+    // the stream says again that there is a newer one
+  }
+  refresh.busy = false;
+}
+
+function show(fresh) {
+  rearm();
+  const focused = document.activeElement, yes = document.querySelector("button.yes"), top = yes.getBoundingClientRect().top;
+  fresh.querySelectorAll("[data-fresh]").forEach((part) => {
+    document.querySelector(`[data-fresh="${part.dataset.fresh}"]`).replaceChildren(...part.childNodes);
+  });
+  const usable = fresh.hasAttribute("data-usable");
+  yes.disabled = !usable;
+  document.querySelectorAll("details[data-usable]").forEach((d) => { d.hidden = !usable; });
+  linkPlaces();
+  const news = document.querySelector(".news");
+  news.textContent = fresh.dataset.news;
+  news.classList.toggle("warn", fresh.hasAttribute("data-gone"));
+  if (!focused.isConnected) {
+    const same = [...document.querySelectorAll(focused.tagName)].find((e) => e.name === focused.name && (focused.type !== "radio" || e.value === focused.value));
+    (same && !same.disabled ? same : document.querySelector("[data-fresh=list]")).focus({ preventScroll: true });
+  }
+  // Whatever came or went above a button, the button stays where it was.
+  scrollBy({ top: yes.getBoundingClientRect().top - top, behavior: "instant" });
+}
+
+// Buttons that commit work only after the window had the person's attention for a second, and not while it has not. What is
+// returned begins that second anew; then the pointer must rest on the button, too, before it works again.
 function arm() {
   const buttons = document.querySelectorAll("[data-armed]");
   let timer = 0;
@@ -39,13 +94,25 @@ function arm() {
       b.removeAttribute("title");
     }), 1000);
   };
-  buttons.forEach((b) => b.addEventListener("click", (e) => {
-    if (b.getAttribute("aria-disabled") !== "false") e.preventDefault();
-  }));
+  const again = () => {
+    disarm();
+    start();
+  };
+  let changed = false;
+  buttons.forEach((b) => {
+    b.addEventListener("click", (e) => {
+      if (b.getAttribute("aria-disabled") !== "false") e.preventDefault();
+    });
+    b.addEventListener("pointermove", () => changed && b.getAttribute("aria-disabled") === "true" && again());
+  });
   addEventListener("focus", start);
   addEventListener("blur", disarm);
   document.addEventListener("visibilitychange", () => (document.hidden ? disarm() : start()));
   start();
+  return () => {
+    changed = true;
+    again();
+  };
 }
 
 // Enter answers only on the button that has the focus; Escape is always the safe answer.
