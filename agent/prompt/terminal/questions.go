@@ -47,7 +47,8 @@ const again = -1
 // lookKey is what is typed to look again; it is listed in the prompts.
 const lookKey = "r"
 
-// number asks for one of 1 to n, where 0 is a no and an empty line the preselected one. With look there is also again.
+// number asks for one of 1 to n, where 0 is a no and an empty line the preselected one; with none preselected, it is a no.
+// With look there is also again.
 func (s *screen) number(key string, preselected, n int, look looking) (int, error) {
 	prompt := s.lang.Text(key, preselected)
 	if n == 0 {
@@ -58,16 +59,15 @@ func (s *screen) number(key string, preselected, n int, look looking) (int, erro
 		if err != nil {
 			return 0, err
 		}
-		if answer == "" && preselected > 0 {
+		got, err := strconv.Atoi(answer)
+		switch {
+		case answer == "" && preselected > 0:
 			return preselected, nil
-		}
-		if bool(look) && strings.EqualFold(answer, lookKey) {
+		case bool(look) && strings.EqualFold(answer, lookKey):
 			return again, nil
-		}
-		if got, err := strconv.Atoi(answer); answer == "" || err == nil && got >= 0 && got <= n {
-			if got == 0 {
-				return 0, errCancelled
-			}
+		case answer == "", err == nil && got == 0:
+			return 0, errCancelled
+		case err == nil && got > 0 && got <= n:
 			return got, nil
 		}
 		s.say(s.lang.Text("terminal.again"))
@@ -78,10 +78,7 @@ func (s *screen) number(key string, preselected, n int, look looking) (int, erro
 // looking says whether a person may look again at what there is.
 type looking bool
 
-const (
-	mayLook looking = true
-	noLook  looking = false
-)
+const noLook looking = false
 
 // ApproveOrigin implements agent.Prompter.
 func (t *Terminal) ApproveOrigin(ctx context.Context, q agent.OriginQuestion) error {

@@ -380,3 +380,59 @@ func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
 	_, err = New(Config{In: r, Out: w})
 	assert.Equal(t, problem.PromptUnavailable, problem.CodeOf(err))
 }
+
+func TestAPersonLooksAgainForACard(t *testing.T) {
+	keys := []agent.KeyAlgorithm{agent.P256}
+	card := []agent.StoreOffer{{Store: "pkcs11", Places: []agent.Place{{ID: "a", Label: "Karta celna", Hardware: true, State: agent.PINOK, Keys: keys}}}}
+	for _, tt := range []struct{ lang, none, some, cert string }{
+		{"pl", "wpisz r, aby odświeżyć listę; sam Enter anuluje: ", "(0 – anuluj, r – odśwież listę): ", "(0 – odmów, r – odśwież listę): "},
+		{"en", "type r to look again; Enter alone cancels: ", "(0 – cancel, r – look again): ", "(0 – refuse, r – look again): "},
+	} {
+		t.Run("for a new key, in "+tt.lang, func(t *testing.T) {
+			terminal, k := open(t, tt.lang)
+			none, looks := []agent.StoreOffer{{Store: "pkcs11", Unavailable: string(problem.TokenAbsent)}}, 0
+			q := agent.StoreQuestion{Origin: origin("https://a.example"), Stores: none, Look: func(context.Context) []agent.StoreOffer {
+				if looks++; looks == 1 {
+					return none
+				}
+				return card
+			}}
+			var got agent.StoreAnswer
+			result := background(func() (err error) {
+				got, err = terminal.ConfigureStore(context.Background(), q)
+				return err
+			})
+			k.until(tt.none, "R\r")
+			k.until(tt.none, "r\r")
+			k.until("Karta celna", "")
+			k.until(tt.some, "r\r")
+			k.until(tt.some, "1\r")
+			require.NoError(t, <-result)
+			assert.Equal(t, agent.StoreAnswer{Store: "pkcs11", Place: "a", Algorithm: agent.P256}, got)
+		})
+		t.Run("for a signature, in "+tt.lang, func(t *testing.T) {
+			terminal, k := open(t, tt.lang)
+			q := signing()
+			all := q.Certificates
+			q.Certificates = all[:2]
+			q.Look = func(context.Context) []agent.CertificateView { return all }
+			result := background(func() error {
+				_, err := terminal.ApproveSigning(context.Background(), q)
+				return err
+			})
+			k.until(tt.cert, "2\rr\r") // there is no second one yet
+			k.until("Druga", "")
+			k.until(tt.cert, "0\r")
+			assert.Equal(t, problem.UserCancelled, problem.CodeOf(<-result))
+		})
+		t.Run("who gives up is not asked on, in "+tt.lang, func(t *testing.T) {
+			terminal, k := open(t, tt.lang)
+			result := background(func() error {
+				_, err := terminal.ConfigureStore(context.Background(), agent.StoreQuestion{Look: func(context.Context) []agent.StoreOffer { return nil }})
+				return err
+			})
+			k.until(tt.none, "\r")
+			assert.Equal(t, problem.UserCancelled, problem.CodeOf(<-result))
+		})
+	}
+}
