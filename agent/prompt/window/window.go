@@ -6,6 +6,9 @@
 // exchanged for a cookie of the private profile; Host, Origin and Sec-Fetch-Site are checked exactly, framing is
 // forbidden, and no script but the agent's own runs. What pages and documents say is shown as text.
 //
+// While a question is open, its list of places or certificates follows the cards that come and go. A choice is never
+// replaced by another, and an answer to a list that is no longer the newest is put again rather than taken.
+//
 // It does not defend against programs of the same person on the same desktop: those can press any button. A browser that
 // is confined to some folders (snap, Flatpak) must be able to read Config.Dir. PINs and passwords are never asked for here.
 package window
