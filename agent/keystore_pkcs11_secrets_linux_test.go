@@ -131,7 +131,7 @@ func TestNoSecretIsWrittenAnywhere(t *testing.T) {
 		}
 		certsign(0, "import", "--pin-file", right, certificate)
 		for status, secret := range []string{right, wrong} {
-			certsign(status, "sign", "--cert", leaf.SerialNumber.Text(16), "--pin-file", secret, "-o", filepath.Join(dir, store+".xml"), document)
+			certsign(status, "sign", "--force", "--cert", leaf.SerialNumber.Text(16), "--pin-file", secret, "-o", filepath.Join(dir, store+".xml"), document)
 		}
 	}
 	shell("pkcs11", "Moja karta", pinFile, wrongFile)
