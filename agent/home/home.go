@@ -124,12 +124,22 @@ func (d *Dir) Read(name string, max int64) ([]byte, error) {
 
 // Write replaces a file: after it returns nil the new bytes are on the disk, and at no moment is there half a file.
 func (d *Dir) Write(name string, b []byte) error {
-	path := d.Path(name)
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
-	if err != nil {
+	if err := Replace(d.Path(name), 0o600, b); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
+	return nil
+}
+
+// Replace is Write for a file anywhere, with those rights.
+func Replace(path string, mode fs.FileMode, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
+	if err != nil {
+		return err
+	}
 	_, err = f.Write(b)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -140,8 +150,7 @@ func (d *Dir) Write(name string, b []byte) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", name, err)
+		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return syncDir(filepath.Dir(path))
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"certsign/agent/home"
 	"certsign/internal/problem"
 )
 
@@ -52,25 +53,8 @@ func (c *command) writeFile(path string, force bool, b []byte) error {
 	case !force:
 		return writeNew(path, mode, b)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".certsign-*")
-	if err != nil {
+	if err := home.Replace(path, mode, b); err != nil {
 		return unwritable(path, err)
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return unwritable(path, errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }
