@@ -31,7 +31,7 @@ type Config struct {
 	// Decisions says who decides each kind of request. Missing kinds: a suspension is decided by itself, a revocation and a
 	// resumption by the help desk.
 	Decisions map[RequestKind]Decision
-	// MaxDocument is the largest document in octets; 15 MiB when zero. A signed document may be a quarter larger, plus 1 MiB.
+	// MaxDocument is the largest document in octets; 15 MB when zero. A signed document may be a quarter larger, plus 1 MiB.
 	MaxDocument int64
 
 	// Codecs, Validate, Policy and Evidence judge signed documents; all are required for Submit and Check.
@@ -79,7 +79,7 @@ func New(c Config) (*CA, error) {
 		c.MaxCertificates = 3
 	}
 	if c.MaxDocument <= 0 {
-		c.MaxDocument = 15 << 20
+		c.MaxDocument = 15_000_000
 	}
 	decisions := map[RequestKind]Decision{Suspend: DecisionAuto, Resume: DecisionHelpDesk, Revoke: DecisionHelpDesk}
 	for kind, d := range c.Decisions {

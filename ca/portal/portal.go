@@ -60,7 +60,7 @@ type Config struct {
 	Mailbox bool
 	// Confirmation makes the PDF that confirms an issue; code is the certificate's verification code.
 	Confirmation func(ctx context.Context, certificate *ca.Certificate, person *ca.Person, code string) ([]byte, error)
-	// MaxDocument is the largest document in octets; 15 MiB when zero. A signed one may be a quarter larger, plus 1 MiB.
+	// MaxDocument is the largest document in octets; 15 MB when zero. A signed one may be a quarter larger, plus 1 MiB.
 	MaxDocument int64
 	// Decisions says who decides each kind of request, so that the pages promise what the desk does. Missing kinds: a
 	// suspension is decided by itself, a revocation and a resumption by the help desk.
@@ -74,7 +74,7 @@ type Config struct {
 	Log *slog.Logger
 }
 
-const defaultMaxDocument = 15 << 20
+const defaultMaxDocument = 15_000_000
 
 // portal is the handler's state. It is immutable after New except for sessions and limiters.
 type portal struct {

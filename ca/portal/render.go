@@ -16,6 +16,7 @@ import (
 	"certsign/ca"
 	"certsign/internal/ades"
 	"certsign/internal/keyorigin"
+	"certsign/internal/pkix"
 )
 
 //go:embed html
@@ -99,16 +100,16 @@ func (p *portal) functions(lang string) template.FuncMap {
 		"soon": func(cert ca.Certificate) bool { return cert.DaysLeft(p.Now()) <= 30 },
 		"size": func(n int) string {
 			switch {
-			case n < 1<<10:
-				return fmt.Sprintf("%d B", n)
-			case n < 1<<20:
-				return decimal(lang, float64(n)/(1<<10)) + " KiB"
+			case n < 1e3:
+				return fmt.Sprintf("%d\u00a0B", n)
+			case n < 1e6:
+				return decimal(lang, float64(n)/1e3) + "\u00a0kB"
 			default:
-				return decimal(lang, float64(n)/(1<<20)) + " MiB"
+				return decimal(lang, float64(n)/1e6) + "\u00a0MB"
 			}
 		},
 		"sha256": func(b []byte) string { sum := sha256.Sum256(b); return hex.EncodeToString(sum[:]) },
-		"pairs":  pairs,
+		"groups": pkix.Groups,
 		"other": func() string {
 			if lang == "pl" {
 				return "en"
@@ -164,18 +165,6 @@ func dict(args ...any) (map[string]any, error) {
 		m[name] = args[i+1]
 	}
 	return m, nil
-}
-
-// pairs writes a long hexadecimal string in groups of four for reading aloud and comparing.
-func pairs(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		if i > 0 && i%4 == 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 // commonName returns the CN of a name in RFC 4514 form, or all of it when there is none.

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/image/font/gofont/goregular"
 
 	"certsign/ca"
+	"certsign/internal/pkix"
 )
 
 // Paper is what all confirmations of one CA have in common.
@@ -66,7 +67,7 @@ func (p Paper) Confirmation(_ context.Context, certificate *ca.Certificate, pers
 	row(f, "Podmiot", "Subject", personOf(c.Subject))
 	row(f, "Wystawca", "Issuer", nameOf(c.Issuer))
 	row(f, "Klucz", "Key", keyOf(c))
-	mono(f, "Odcisk SHA-256", "SHA-256 fingerprint", grouped(hex.EncodeToString(sum[:])))
+	mono(f, "Odcisk SHA-256", "SHA-256 fingerprint", pkix.Groups(hex.EncodeToString(sum[:])))
 
 	section(f, "Polityka i stan certyfikatu", "Policy and certificate status")
 	for _, oid := range c.Policies {

@@ -62,15 +62,3 @@ func maskedNumber(identity string) string {
 	}
 	return kind + string(runes)
 }
-
-// grouped writes a long hexadecimal string in groups of four.
-func grouped(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		if i > 0 && i%4 == 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}

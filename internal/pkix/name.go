@@ -186,3 +186,15 @@ func fold(s string) string {
 	}
 	return strings.Join(strings.Fields(s), " ")
 }
+
+// Groups writes a long hexadecimal string for reading aloud and comparing: in upper case, in groups of four digits.
+func Groups(digits string) string {
+	var b strings.Builder
+	for i, r := range strings.ToUpper(digits) {
+		if i > 0 && i%4 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"certsign/internal/pkix"
 	"certsign/internal/problem"
 )
 
@@ -163,14 +164,5 @@ func (l Language) Quote(s string) string {
 	return "„" + Visible(s) + "”"
 }
 
-// Fingerprint returns a hexadecimal digest in upper case, in groups of four digits.
-func Fingerprint(digest string) string {
-	var b strings.Builder
-	for i, r := range strings.ToUpper(Visible(digest)) {
-		if i > 0 && i%4 == 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
+// Fingerprint returns a hexadecimal digest as people compare it.
+func Fingerprint(digest string) string { return pkix.Groups(Visible(digest)) }

@@ -99,7 +99,7 @@ func (c *configuration) check() error {
 		c.CRLShards = defaultShards
 	}
 	if c.MaxDocument == 0 {
-		c.MaxDocument = 15 << 20
+		c.MaxDocument = 15_000_000
 	}
 	if c.CRLShards < 1 || c.CRLShards > 10000 {
 		return errors.New("crl-shards: 1 to 10000")
