@@ -321,6 +321,18 @@ func (s *tokenSuite) TestAPINGoesOnlyToTheTokenThatWasShown() {
 	s.Equal(0, s.count("C_Login"))
 }
 
+func (s *tokenSuite) TestATokenThatIsSwappedWhileItsSessionIsOpenedGetsNoPIN() {
+	key := s.made(agent.P256)
+	s.shim("swapped")
+	s.T().Setenv("SHIM_SWAP_IN_SESSION", "2") // the first is for the list of objects
+	_, err := s.open(key, 1, s.pin())
+	s.code(problem.TokenAbsent, err)
+	s.T().Setenv("SHIM_SWAP_IN_SESSION", "1")
+	_, err = s.changePIN(agent.PINRenew, tokenPIN, "Pin-9753")
+	s.code(problem.TokenAbsent, err)
+	s.Equal(0, s.count("C_Login"))
+}
+
 func (s *tokenSuite) TestTokensWithEqualLabelsAreToldApart() {
 	s.token.initToken(s.T(), "Moja karta")
 	store := s.rig.Store()
@@ -420,6 +432,18 @@ func (s *tokenSuite) TestAKeyThatAsksAtEachSignatureGetsThePINEachTime() {
 	s.wiped(pin)
 	s.Equal(1, s.count("C_Login as user"))
 	s.Equal(2, s.count("C_Login for one signature"))
+}
+
+func (s *tokenSuite) TestAPINThatIsRefusedForASignatureIsNotGivenAgain() {
+	key := s.made(agent.RSA2048)
+	s.shim("always")
+	s.T().Setenv("SHIM_PIN", "another one than the log-in's")
+	session, err := s.open(key, 3, s.pin())
+	s.Require().NoError(err)
+	for range 3 {
+		s.code(problem.PINIncorrect, s.sign(session))
+	}
+	s.Equal(1, s.count("C_Login for one signature"))
 }
 
 func (s *tokenSuite) TestAFaultySignatureDoesNotLeave() {

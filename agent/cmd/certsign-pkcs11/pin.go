@@ -19,12 +19,9 @@ func (m *module) setPIN(p wire.PINParams, secret []byte) (any, *wire.Failure) {
 	if err != nil || p.LogIn != wire.LogInPIN && p.LogIn != wire.LogInPad || (p.LogIn == wire.LogInPIN) != (len(first) > 0 && len(second) > 0) {
 		return nil, refuse("log-in %q with secrets of %d octets", p.LogIn, len(secret))
 	}
-	if _, failure := m.check(p.SlotParams); failure != nil {
+	session, failure := m.enter(p.SlotParams, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+	if failure != nil {
 		return nil, failure
-	}
-	session, err := m.ctx.OpenSession(uint(p.Slot), pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
-	if err != nil {
-		return nil, failed("C_OpenSession", err)
 	}
 	defer func() {
 		_ = m.ctx.Logout(session)

@@ -19,6 +19,8 @@ type session struct {
 	key    pkcs11.ObjectHandle
 	kind   wire.KeyType
 	always bool
+	// refused is what the token said to a PIN that it did not take for a signature: it is not given that PIN again.
+	refused *wire.Failure
 	ahead
 }
 
@@ -30,17 +32,15 @@ func (m *module) open(p wire.OpenParams, secret []byte) (any, *wire.Failure) {
 	if (p.LogIn == wire.LogInPIN) != (len(secret) > 0) {
 		return nil, refuse("log-in %q with a PIN of %d octets", p.LogIn, len(secret))
 	}
-	if _, failure := m.check(p.SlotParams); failure != nil {
-		return nil, failure
-	}
 	flags := uint(pkcs11.CKF_SERIAL_SESSION)
 	if p.ReadWrite {
 		flags |= pkcs11.CKF_RW_SESSION
 	}
-	handle, err := m.ctx.OpenSession(uint(p.Slot), flags)
-	if err != nil {
-		return nil, failed("C_OpenSession", err)
+	handle, failure := m.enter(p.SlotParams, flags)
+	if failure != nil {
+		return nil, failure
 	}
+	var err error
 	s := &session{ctx: m.ctx, handle: handle, slot: uint(p.Slot), flags: flags, logIn: p.LogIn, pin: string(secret)}
 	switch p.LogIn {
 	case wire.LogInNone:
@@ -60,6 +60,24 @@ func (m *module) open(p wire.OpenParams, secret []byte) (any, *wire.Failure) {
 	}
 	m.session = s
 	return nil, nil
+}
+
+// enter opens a session with that token and no other. It looks before, so that no other token is disturbed, and again in the
+// session: a token that comes into the slot in between has none with the one before, whose sessions end when it goes (PKCS#11
+// 3.1, 5.6.1).
+func (m *module) enter(p wire.SlotParams, flags uint) (pkcs11.SessionHandle, *wire.Failure) {
+	if _, failure := m.check(p); failure != nil {
+		return 0, failure
+	}
+	handle, err := m.ctx.OpenSession(uint(p.Slot), flags)
+	if err != nil {
+		return 0, failed("C_OpenSession", err)
+	}
+	if _, failure := m.check(p); failure != nil {
+		_ = m.ctx.CloseSession(handle)
+		return 0, failure
+	}
+	return handle, nil
 }
 
 // blame adds to a log-in that failed whose PIN it was and what the token says of it now.
@@ -130,13 +148,17 @@ func (s *session) sign(p wire.SignParams) (any, *wire.Failure) {
 	if len(p.Data) == 0 || len(p.Data) > maxData {
 		return nil, refuse("%d octets to sign", len(p.Data))
 	}
+	if s.refused != nil {
+		return nil, s.refused
+	}
 	if failure := s.begin(p); failure != nil {
 		return nil, failure
 	}
 	if s.always {
 		// PKCS#11 3.1, 4.9 (CKA_ALWAYS_AUTHENTICATE): between C_SignInit and C_Sign, as CKU_CONTEXT_SPECIFIC.
 		if err := s.ctx.Login(s.handle, pkcs11.CKU_CONTEXT_SPECIFIC, s.pin); err != nil {
-			return nil, failed("C_Login", err)
+			s.refused, s.pin = failed("C_Login", err), ""
+			return nil, s.refused
 		}
 	}
 	signature, err := s.ctx.Sign(s.handle, p.Data)
