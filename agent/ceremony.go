@@ -144,8 +144,8 @@ func (h *Hands) withPIN(ctx context.Context, purpose Purpose, op func(AskPIN) er
 	if !h.quiet {
 		return h.agent.withPIN(ctx, h.caller, askFor{purpose: purpose, keep: h.ceremony, queue: true}, op)
 	}
-	return op(func(context.Context, PINRequest) (*Secret, error) {
-		if s := h.agent.secrets.get(h.ceremony); s != nil {
+	return op(func(_ context.Context, req PINRequest) (*Secret, error) {
+		if s := h.agent.secrets.get(h.ceremony, req.State); s != nil {
 			return s, nil
 		}
 		return nil, problem.New(problem.UserCancelled, "nobody is asked for a PIN now")

@@ -44,8 +44,10 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 				req.Purpose = what.purpose
 			}
 			req.Origin, req.Document, req.Incorrect = c.origin.Display(), what.document, wrong
-			if held := a.secrets.get(what.keep); held != nil && !wrong {
-				return held, nil
+			if !wrong {
+				if held := a.secrets.get(what.keep, req.State); held != nil {
+					return held, nil
+				}
 			}
 			ctx, gone := c.untilGone(ctx)
 			defer gone()
@@ -69,6 +71,9 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 		err := op(ask)
 		code := problem.CodeOf(err)
 		if len(asked) == 0 || !askAgain[code] {
+			if code == problem.PINLocked {
+				a.secrets.forget(what.keep) // it may have been wrong
+			}
 			return err
 		}
 		if last && before != nil {
@@ -147,8 +152,12 @@ func (k *secrets) keep(ceremony string, s *Secret) {
 	k.kept[ceremony] = &keptSecret{secret: s.Clone(), timer: time.AfterFunc(k.life, func() { k.forget(ceremony) })}
 }
 
-// get returns a copy for the ceremony, or nil.
-func (k *secrets) get(ceremony string) *Secret {
+// get returns a copy for the ceremony, or nil. The PIN was right when it was kept: where the token says that a wrong one was
+// given since, it may have been changed, and the try is the person's.
+func (k *secrets) get(ceremony string, state PINState) *Secret {
+	if state == PINLow || state == PINFinal {
+		return nil
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if h := k.kept[ceremony]; h != nil && ceremony != "" {
