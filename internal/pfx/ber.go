@@ -26,6 +26,7 @@ func definite(b []byte) ([]byte, error) {
 const (
 	tagConstructed = 0x20
 	tagOctetString = 0x04
+	tagSequence    = 0x10 | tagConstructed
 )
 
 // header reads identifier and length octets; length is -1 when it is indefinite.

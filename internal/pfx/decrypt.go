@@ -146,8 +146,7 @@ func (r *reader) decryptNew(parameters cryptobyte.String, sealed []byte) ([]byte
 		if err != nil {
 			return nil, err
 		}
-		rounds := (c.key + k.hash.Size() - 1) / k.hash.Size()
-		if err := r.spend(k.iterations, rounds); err != nil {
+		if err := r.spend(k.iterations, k.rounds(c.key)); err != nil {
 			return nil, err
 		}
 		key, err := pbkdf2.Key(k.hash.New, string(password), k.salt, k.iterations, c.key)
@@ -170,6 +169,9 @@ type derivation struct {
 	length     int // 0: not given
 	hash       crypto.Hash
 }
+
+// rounds is how often all iterations are made for a key of that length (RFC 8018, 5.2).
+func (d derivation) rounds(length int) int { return (length + d.hash.Size() - 1) / d.hash.Size() }
 
 func readPBKDF2(in cryptobyte.String) (derivation, error) {
 	d := derivation{hash: crypto.SHA1}
@@ -216,7 +218,12 @@ func unpad(block cipher.Block, iv, sealed []byte) ([]byte, error) {
 			return nil, errPassword
 		}
 	}
-	return plain[:len(plain)-pad], nil
+	plain = plain[:len(plain)-pad]
+	// All that is encrypted in such files is one SEQUENCE. The padding alone is right by chance once in 256 times.
+	if tag, rest, length, err := header(plain); err != nil || tag[0] != tagSequence || length >= 0 && length != len(rest) {
+		return nil, errPassword
+	}
+	return plain, nil
 }
 
 // What a derivation is for (RFC 7292, B.3).

@@ -2,6 +2,7 @@ package pfx
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 
@@ -61,6 +62,14 @@ func (r *reader) addKey(key any, err error, label string) error {
 	if !ok {
 		return problem.New(problem.KeyWeak, "a key of type %T cannot sign", key)
 	}
+	if key, isRSA := key.(*rsa.PrivateKey); isRSA {
+		// FIPS 186-5, A.1.1: two primes of half the length. A shorter one is found by who looks for it.
+		for _, p := range key.Primes {
+			if p.BitLen() < key.N.BitLen()/2-8 {
+				return problem.New(problem.KeyWeak, "an RSA key with a prime of %d bits", p.BitLen())
+			}
+		}
+	}
 	if len(r.found.Keys) == maxParts {
 		return errTooMany
 	}
@@ -80,7 +89,7 @@ func (r *reader) addPKCS8(der []byte, label string) error {
 	}
 	switch {
 	case oid.Equal(oidRSA):
-		if err := tooShort(key); err != nil {
+		if err := ofNoUse(key); err != nil {
 			return err
 		}
 	case oid.Equal(oidDSA):
@@ -95,7 +104,7 @@ func (r *reader) addPKCS8(der []byte, label string) error {
 }
 
 func (r *reader) addPKCS1(der []byte) error {
-	if err := tooShort(der); err != nil {
+	if err := ofNoUse(der); err != nil {
 		return err
 	}
 	key, err := x509.ParsePKCS1PrivateKey(der)
@@ -117,8 +126,14 @@ func (r *reader) addSEC1(der []byte) error {
 	return r.addKey(key, err, "")
 }
 
-// tooShort finds RSA keys (RFC 8017, A.1.2) that the standard library does not even read.
-func tooShort(der []byte) error {
+// The longest RSA key that is read: in bits, and all its numbers in octets. A megabyte of them takes minutes to check.
+const (
+	maxRSA    = 8192
+	maxRSAKey = 6 << 10
+)
+
+// ofNoUse finds RSA keys (RFC 8017, A.1.2) that the standard library does not even read, or reads for too long.
+func ofNoUse(der []byte) error {
 	in := cryptobyte.String(der)
 	var body, modulus cryptobyte.String
 	var version int
@@ -127,6 +142,9 @@ func tooShort(der []byte) error {
 	}
 	if len(modulus) < 1024/8 {
 		return problem.New(problem.KeyWeak, "an RSA key of fewer than 1024 bits")
+	}
+	if len(modulus) > maxRSA/8+1 || len(der) > maxRSAKey { // 1: the sign
+		return problem.New(problem.KeyWeak, "an RSA key of more than %d bits", maxRSA)
 	}
 	return nil
 }

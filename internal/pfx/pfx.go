@@ -7,13 +7,14 @@
 // It does not write, does not read public-key mode, PEM blocks with a DEK-Info head, scrypt or keys that Go does not know,
 // and judges neither keys nor certificates: callers decide what is strong enough, and whom they trust.
 //
-// The file is not trusted: its size, nesting, number of parts, and the iterations that it may demand are bounded. A MAC
+// The file is not trusted: its size, nesting, number of parts, the length of its keys, and the iterations that it may demand are bounded. A MAC
 // proves only that whoever made the file knew the password.
 package pfx
 
 import (
 	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 
@@ -26,6 +27,7 @@ const (
 	maxParts        = 200        // keys, certificates and PEM blocks
 	maxIterations   = 10_000_000 // of one derivation
 	maxAllIteration = 40_000_000 // of all in one file
+	maxRSAPublic    = 16384      // bits, in a certificate: each signature by a key of a million would take seconds to check
 )
 
 // Contents is what a file holds, in its order.
@@ -138,6 +140,9 @@ func (r *reader) addCertificate(der []byte) error {
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
 		return problem.Wrap(problem.DocumentUnreadable, err, "a certificate in the file cannot be read")
+	}
+	if key, isRSA := c.PublicKey.(*rsa.PublicKey); isRSA && key.N.BitLen() > maxRSAPublic {
+		return problem.New(problem.TooLarge, "a certificate with an RSA key of %d bits", key.N.BitLen())
 	}
 	r.found.Certificates = append(r.found.Certificates, c)
 	return nil

@@ -261,7 +261,7 @@ func (r *reader) checkPBMAC1(algorithm cryptobyte.String, want, message, passwor
 	case !ok || k.length < 20 || k.length > 64:
 		return problem.New(problem.Unsupported, "a PKCS #12 file with another authentication code than RFC 9879 allows")
 	}
-	if err := r.spend(k.iterations, 1); err != nil {
+	if err := r.spend(k.iterations, k.rounds(k.length)); err != nil {
 		return err
 	}
 	key, err := pbkdf2.Key(k.hash.New, string(password), k.salt, k.iterations, k.length)
