@@ -106,8 +106,16 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// readFile reads at most limit octets, and fails when there are more.
+// readFile reads at most limit octets, and fails when there are more. What is no file is not opened: a pipe would hold up
+// whoever opens it.
 func readFile(path string, limit int64) ([]byte, error) {
+	found, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !found.Mode().IsRegular() {
+		return nil, errors.New("it is no file")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func (e *entry) unlock(ctx context.Context, pin agent.AskPIN, purpose agent.Purp
 		return nil, nil, problem.Wrap(problem.IntegrityFailed, err, "the key file is damaged")
 	}
 	password, err := pin(ctx, agent.PINRequest{
-		Label: e.public.label, Where: e.path + extKey, State: agent.PINOK, Purpose: purpose,
+		Label: e.public.label, Where: e.path + extKey, Purpose: purpose,
 	})
 	if err != nil {
 		return nil, nil, err

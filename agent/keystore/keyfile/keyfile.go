@@ -382,7 +382,8 @@ func (s *Store) Delete(ctx context.Context, id string, _ agent.AskPIN) error {
 // maxEntries bounds what a folder can make the agent read.
 const maxEntries = 1000
 
-// entries returns the readable pairs of files, oldest first.
+// entries returns the readable pairs of files, oldest first. Of pairs that name the same key only the first counts, so that
+// what is listed is what is opened, and held against what is in the file.
 func (s *Store) entries() ([]*entry, error) {
 	files, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -406,7 +407,12 @@ func (s *Store) entries() ([]*entry, error) {
 		}
 	}
 	slices.SortStableFunc(entries, func(a, b *entry) int { return a.public.created.Compare(b.public.created) })
-	return entries, nil
+	seen := map[string]bool{}
+	return slices.DeleteFunc(entries, func(e *entry) bool {
+		twin := seen[e.public.id]
+		seen[e.public.id] = true
+		return twin
+	}), nil
 }
 
 func (s *Store) find(id string) (*entry, error) {
