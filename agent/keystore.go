@@ -178,7 +178,7 @@ type PINRequest struct {
 	Max     int
 	Label   string // which key or token
 	Where   string
-	State   PINState
+	State   PINState // of the token's PIN or PUK; "" asks for the password of a key file
 	Purpose Purpose
 	// The agent's core fills in the rest; stores leave it empty.
 	Origin    string // as Origin.Display shows it

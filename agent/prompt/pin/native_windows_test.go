@@ -105,7 +105,7 @@ func press(window windows.HWND, button uintptr) { post(window, wmCommand, button
 
 var signing = agent.PINRequest{Purpose: agent.PurposeSign, Origin: "https://puesc.example", Label: "Karta & spółka", Document: "zgłoszenie.xml"}
 
-const title = "CertSign – PIN"
+const title = "CertSign – hasło klucza"
 
 func TestWhatIsTypedArrivesAsItIs(t *testing.T) {
 	for name, secret := range map[string]string{
@@ -125,7 +125,7 @@ func TestTheDialogSaysWhoAsksForWhat(t *testing.T) {
 	a := ask(t.Context(), t, signing)
 	window := a.shown(title, 0)
 	all := strings.Join(texts(window), "\n")
-	for _, s := range []string{"Złożenie podpisu elektronicznego", "Strona: https://puesc.example", "Karta ＆ spółka", "zgłoszenie.xml", "PIN lub hasło:"} {
+	for _, s := range []string{"Złożenie podpisu elektronicznego", "Strona: https://puesc.example", "Karta ＆ spółka", "zgłoszenie.xml", "Hasło:"} {
 		assert.Contains(t, all, s)
 	}
 	const style = ^uintptr(15) // GWL_STYLE, -16

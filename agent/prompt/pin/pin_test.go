@@ -121,10 +121,12 @@ func TestADialogSaysWhoAsksForWhat(t *testing.T) {
 		{"a signature", "pl", func(*agent.PINRequest) {}, []string{
 			"START", "--argument", "OPTION ttyname=/dev/pts/77", "SETTITLE CertSign – PIN\n",
 			"SETDESC Złożenie podpisu elektronicznego%0AStrona: https://portal.example:8443%0ADokument: „zgłoszenie.xml”%0AKlucz: Karta celna%0AMiejsce: nr 0123456789\n",
-			"SETPROMPT PIN lub hasło:\n", "SETOK OK\n", "SETCANCEL Anuluj\n"},
+			"SETPROMPT PIN karty lub tokena:\n", "SETOK OK\n", "SETCANCEL Anuluj\n"},
 			[]string{"SETERROR", "SETREPEAT", "SETKEYINFO", "allow-external-password-cache"}},
 		{"in English", "en", func(*agent.PINRequest) {}, []string{"SETDESC Making an electronic signature%0ASite: https://portal.example:8443%0ADocument: “zgłoszenie.xml”", "SETCANCEL Cancel"}, nil},
-		{"after a wrong one", "pl", func(r *agent.PINRequest) { r.Incorrect = true }, []string{"SETERROR Nieprawidłowy PIN lub hasło. Spróbuj ponownie.\n"}, nil},
+		{"after a wrong one", "pl", func(r *agent.PINRequest) { r.Incorrect = true }, []string{"SETERROR Nieprawidłowy PIN. Spróbuj ponownie.\n"}, nil},
+		{"of a key file", "pl", func(r *agent.PINRequest) { r.State, r.Incorrect = "", true }, []string{
+			"SETTITLE CertSign – hasło klucza\n", "SETPROMPT Hasło:\n", "SETERROR Nieprawidłowe hasło. Spróbuj ponownie.\n"}, []string{"PIN karty"}},
 		{"with fewer tries", "pl", func(r *agent.PINRequest) { r.State = agent.PINLow }, []string{"SETTITLE CertSign – PIN (ostatnio błędny)\n", "%0A%0AUWAGA: ostatnio podano błędny PIN"}, nil},
 		{"with the last try", "en", func(r *agent.PINRequest) { r.State = agent.PINFinal }, []string{"SETTITLE CertSign – PIN (LAST TRY)\n", "CAUTION: this is the last try."}, nil},
 		{"before a deletion", "en", func(r *agent.PINRequest) { r.Purpose = agent.PurposeDelete }, []string{"SETDESC DELETING a key"}, nil},

@@ -280,7 +280,7 @@ func TestAPersonTypesIntoPinentryOnATerminal(t *testing.T) {
 			go screen.follow(master)
 			p := New(Config{Program: program, TTY: tty, Language: "pl", Env: []string{"DISPLAY=", "TERM=vt100"}})
 			c := ask(p, signRequest())
-			require.Eventually(t, func() bool { return screen.shows("PIN lub has") }, 10*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return screen.shows("PIN karty") }, 10*time.Second, 10*time.Millisecond)
 			assert.True(t, screen.shows("https://portal.example:8443"))
 			_, err := master.WriteString("12 %34\r")
 			require.NoError(t, err)

@@ -258,7 +258,7 @@ func TestAPINIsTypedAndNotShown(t *testing.T) {
 		secret, err = terminal.AskPIN(context.Background(), agent.PINRequest{State: agent.PINFinal, Incorrect: true, Purpose: agent.PurposeSign, Label: "Karta\x1b[8m", Origin: "https://portal.example"})
 		return err
 	})
-	k.until("PIN lub hasło: ", "\r")
+	k.until("PIN karty lub tokena: ", "\r")
 	k.until("Nic nie wpisano.", "12 ż9\x7f%34\r")
 	require.NoError(t, <-result)
 	assert.Equal(t, "12 ż%34", string(secret.Bytes()))
@@ -337,7 +337,7 @@ func TestAQuestionOnATerminalEndsWithItsContext(t *testing.T) {
 		_, err := terminal.AskPIN(ctx, agent.PINRequest{})
 		return err
 	})
-	k.until("PIN lub hasło: ", "12")
+	k.until("Hasło: ", "12")
 	cancel()
 	assert.ErrorIs(t, <-result, context.Canceled)
 
@@ -347,7 +347,7 @@ func TestAQuestionOnATerminalEndsWithItsContext(t *testing.T) {
 		secret, err = terminal.AskPIN(context.Background(), agent.PINRequest{})
 		return err
 	})
-	k.until("PIN lub hasło: ", "34\r")
+	k.until("Hasło: ", "34\r")
 	require.NoError(t, <-result)
 	assert.Equal(t, "34", string(secret.Bytes()))
 	state, err := unix.IoctlGetTermios(int(terminal.in.Fd()), unix.TCGETS)

@@ -15,6 +15,8 @@ func (l Language) PINTitle(req agent.PINRequest) string {
 		return l.Text("pin.title.new")
 	case req.PUK:
 		return l.Text("pin.title.puk")
+	case keyPassword(req):
+		return l.Text("pin.title.key")
 	case req.State == agent.PINLow:
 		return l.Text("pin.title.low")
 	case req.State == agent.PINFinal:
@@ -26,6 +28,9 @@ func (l Language) PINTitle(req agent.PINRequest) string {
 
 // newPIN says whether a token's PIN is chosen, and not the password of a key file.
 func newPIN(req agent.PINRequest) bool { return req.New && req.Max > 0 }
+
+// keyPassword says whether the password of a key file is asked for: only a token has a PIN whose state is known.
+func keyPassword(req agent.PINRequest) bool { return !req.New && !req.PUK && req.State == "" }
 
 // PINPurpose says what the secret is for.
 func (l Language) PINPurpose(p agent.Purpose) string {
@@ -91,6 +96,8 @@ func (l Language) PINPrompts(req agent.PINRequest) (first, again, differ string)
 		return l.Text("pin.prompt.new"), l.Text("pin.prompt.repeat"), l.Text("pin.new.differ")
 	case req.PUK:
 		return l.Text("pin.prompt.puk"), "", ""
+	case keyPassword(req):
+		return l.Text("pin.prompt.key"), "", ""
 	}
 	return l.Text("pin.prompt"), "", ""
 }
@@ -104,6 +111,8 @@ func (l Language) PINIncorrect(req agent.PINRequest) string {
 		return l.Text("pin.incorrect.pin")
 	case req.PUK:
 		return l.Text("pin.incorrect.puk")
+	case keyPassword(req):
+		return l.Text("pin.incorrect.key")
 	}
 	return l.Text("pin.incorrect")
 }

@@ -2,6 +2,7 @@ package wording
 
 var pins = map[string]entry{
 	"pin.title":       {"CertSign – PIN", "CertSign – PIN"},
+	"pin.title.key":   {"CertSign – hasło klucza", "CertSign – key password"},
 	"pin.title.new":   {"CertSign – nowe hasło klucza", "CertSign – new key password"},
 	"pin.title.low":   {"CertSign – PIN (ostatnio błędny)", "CertSign – PIN (wrong last time)"},
 	"pin.title.final": {"CertSign – PIN (OSTATNIA PRÓBA)", "CertSign – PIN (LAST TRY)"},
@@ -21,13 +22,15 @@ var pins = map[string]entry{
 	"pin.key":      {"Klucz: %s", "Key: %s"},
 	"pin.where":    {"Miejsce: %s", "Place: %s"},
 
-	"pin.prompt":          {"PIN lub hasło:", "PIN or password:"},
+	"pin.prompt":          {"PIN karty lub tokena:", "PIN of the card or token:"},
+	"pin.prompt.key":      {"Hasło:", "Password:"},
 	"pin.prompt.puk":      {"PUK (PIN administratora karty):", "PUK (the card administrator's PIN):"},
 	"pin.prompt.pin":      {"Nowy PIN:", "New PIN:"},
 	"pin.prompt.again":    {"Powtórz nowy PIN:", "Repeat new PIN:"},
 	"pin.prompt.new":      {"Nowe hasło:", "New password:"},
 	"pin.prompt.repeat":   {"Powtórz hasło:", "Repeat password:"},
-	"pin.incorrect":       {"Nieprawidłowy PIN lub hasło. Spróbuj ponownie.", "Incorrect PIN or password. Try again."},
+	"pin.incorrect":       {"Nieprawidłowy PIN. Spróbuj ponownie.", "Incorrect PIN. Try again."},
+	"pin.incorrect.key":   {"Nieprawidłowe hasło. Spróbuj ponownie.", "Incorrect password. Try again."},
 	"pin.incorrect.puk":   {"Nieprawidłowy PUK. Spróbuj ponownie.", "Incorrect PUK. Try again."},
 	"pin.incorrect.pin":   {"Karta lub token nie przyjmuje tego kodu PIN. Wybierz inny.", "The card or token does not accept that PIN. Choose another one."},
 	"pin.empty":           {"Nic nie wpisano.", "Nothing was entered."},
