@@ -145,8 +145,23 @@ static CK_RV get(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUT
 static CK_RV generate(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_ATTRIBUTE_PTR public, CK_ULONG publicCount,
 		      CK_ATTRIBUTE_PTR private, CK_ULONG privateCount, CK_OBJECT_HANDLE_PTR publicKey, CK_OBJECT_HANDLE_PTR privateKey)
 {
+	CK_RV rv;
 	at("C_GenerateKeyPair");
-	return real->C_GenerateKeyPair(session, mechanism, public, publicCount, private, privateCount, publicKey, privateKey);
+	rv = real->C_GenerateKeyPair(session, mechanism, public, publicCount, private, privateCount, publicKey, privateKey);
+	at("C_GenerateKeyPair's end");
+	return rv;
+}
+
+/* set fails before and after the first change and the second. */
+static CK_RV set(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_PTR attributes, CK_ULONG count)
+{
+	static int n;
+	CK_RV rv;
+	n++;
+	at(n == 1 ? "the first C_SetAttributeValue" : "the second C_SetAttributeValue");
+	rv = real->C_SetAttributeValue(session, object, attributes, count);
+	at(n == 1 ? "the first C_SetAttributeValue's end" : "the second C_SetAttributeValue's end");
+	return rv;
 }
 
 static CK_RV create(CK_SESSION_HANDLE session, CK_ATTRIBUTE_PTR attributes, CK_ULONG count, CK_OBJECT_HANDLE_PTR object)
@@ -199,6 +214,7 @@ static void change(void)
 	shown.C_FindObjects = find;
 	shown.C_GetAttributeValue = get;
 	shown.C_GenerateKeyPair = generate;
+	shown.C_SetAttributeValue = set;
 	shown.C_CreateObject = create;
 	shown.C_SignInit = init;
 	shown.C_Sign = sign;

@@ -57,6 +57,8 @@ func (m *module) do(call wire.Call, secret []byte) (any, *wire.Failure) {
 	switch call.Op {
 	case wire.OpGenerate:
 		return with(call, m.session.generate)
+	case wire.OpKeep:
+		return with(call, m.session.keep)
 	case wire.OpKey:
 		return with(call, m.session.choose)
 	case wire.OpSign:

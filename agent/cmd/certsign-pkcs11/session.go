@@ -19,6 +19,8 @@ type session struct {
 	key    pkcs11.ObjectHandle
 	kind   wire.KeyType
 	always bool
+	public pkcs11.ObjectHandle // of the key that was just made, until OpKeep
+	id     []byte
 	// refused is what the token said to a PIN that it did not take for a signature: it is not given that PIN again.
 	refused *wire.Failure
 	ahead

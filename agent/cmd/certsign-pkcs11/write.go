@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"slices"
@@ -16,9 +15,9 @@ import (
 // generate makes a key pair on the token: its own (CKA_TOKEN), never to be read (CKA_SENSITIVE, not CKA_EXTRACTABLE), for
 // signatures only where the token lets that be said. The new key is the chosen one.
 func (s *session) generate(p wire.GenerateParams) (any, *wire.Failure) {
-	id := make([]byte, 20)
-	if _, err := rand.Read(id); err != nil {
-		return nil, refuse("no random numbers")
+	id := p.ID
+	if len(id) == 0 || len(id) > wire.MaxID {
+		return nil, refuse("a key ID of %d octets", len(id))
 	}
 	public := []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
@@ -70,8 +69,11 @@ func (s *session) generate(p wire.GenerateParams) (any, *wire.Failure) {
 		s.discard(id, privateHandle, publicHandle)
 		return nil, failure
 	}
-	s.rename(&object, publicHandle, privateHandle, id)
 	s.use(privateHandle, p.Type)
+	s.public, s.id = publicHandle, object.ID
+	if len(s.id) == 0 {
+		s.id = id
+	}
 	return wire.GenerateResult{
 		Public: object, Local: s.stated(privateHandle, pkcs11.CKA_LOCAL), NeverExtractable: s.stated(privateHandle, pkcs11.CKA_NEVER_EXTRACTABLE),
 	}, nil
@@ -131,28 +133,27 @@ func (s *session) checkNew(private pkcs11.ObjectHandle) *wire.Failure {
 	return nil
 }
 
-// rename gives both halves the ID that follows from the public key, by which other programs find the certificate. A token
-// that lets an ID be given only once keeps the first.
-func (s *session) rename(object *wire.Object, publicHandle, privateHandle pkcs11.ObjectHandle, id []byte) {
-	public, err := object.PublicKey()
-	if err != nil {
-		return
-	}
-	better, err := wire.KeyID(public)
-	if err != nil {
-		return
+// keep gives both halves of the new key the ID that follows from the public one, by which other programs find the
+// certificate. A token that lets an ID be given only once keeps the first.
+func (s *session) keep(p wire.KeepParams) (any, *wire.Failure) {
+	if s.id == nil || len(p.ID) == 0 || len(p.ID) > wire.MaxID {
+		return nil, refuse("no new key, or a key ID of %d octets", len(p.ID))
 	}
 	set := func(o pkcs11.ObjectHandle, id []byte) error {
 		return s.ctx.SetAttributeValue(s.handle, o, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_ID, id)})
 	}
-	if set(privateHandle, better) != nil {
-		return
+	id := s.id
+	s.id = nil
+	if set(s.key, p.ID) != nil {
+		return wire.KeepResult{ID: id}, nil
 	}
-	if set(publicHandle, better) != nil {
-		_ = set(privateHandle, id)
-		return
+	if set(s.public, p.ID) != nil {
+		if err := set(s.key, id); err != nil { // the halves no longer find each other
+			return nil, failed("C_SetAttributeValue", err)
+		}
+		return wire.KeepResult{ID: id}, nil
 	}
-	object.ID = better
+	return wire.KeepResult{ID: p.ID}, nil
 }
 
 // attach writes certificates. The first replaces the ones with its ID, but is written before they go.

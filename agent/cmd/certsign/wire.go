@@ -22,7 +22,7 @@ func (c *command) stores(log *slog.Logger) []agent.KeyStore {
 
 // drivers are those that the person named, and unless that is all he wants, those that are found.
 func (c *command) drivers(log *slog.Logger) pkcs11.Config {
-	config := pkcs11.Config{OnlyModules: c.config.PKCS11OnlyModules, Parameters: map[string]string{}, Log: log}
+	config := pkcs11.Config{Home: c.home, OnlyModules: c.config.PKCS11OnlyModules, Parameters: map[string]string{}, Log: log}
 	for _, m := range c.config.PKCS11Modules {
 		config.Modules = append(config.Modules, m.Path)
 		config.Parameters[m.Path] = m.Parameters

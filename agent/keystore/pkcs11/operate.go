@@ -49,6 +49,13 @@ func (s *Store) generate(ctx context.Context, t *token, req agent.GenerateReques
 	if err := t.open(ctx, writing, agent.PurposeEnroll, pin); err != nil {
 		return agent.Key{}, nil, err
 	}
+	s.clear(ctx, t)
+	note, err := s.begin(t.place.ID)
+	if err != nil {
+		return agent.Key{}, nil, problem.Wrap(problem.StoreUnavailable, err, "a new key cannot be noted")
+	}
+	defer note.leave()
+	params.ID = note.Keys[0].ID
 	var result wire.GenerateResult
 	if err := t.process.call(ctx, longTimes*s.config.Timeout, wire.OpGenerate, params, nil, &result); err != nil {
 		return agent.Key{}, nil, err
@@ -61,6 +68,9 @@ func (s *Store) generate(ctx context.Context, t *token, req agent.GenerateReques
 	}
 	k := tokenKey{ckaID: result.Public.ID, kind: params.Type, object: result.Public}
 	k.Public, k.Label = public, params.Label
+	if err := t.finish(ctx, note, &k); err != nil {
+		return agent.Key{}, nil, err
+	}
 	k.complete(t.place, nil)
 	k.Made = agent.Made{By: t.place.Detail, Local: stated(result.Local), NeverExtractable: stated(result.NeverExtractable)}
 	return k.Key, s.session(t, public, consent, req.Place), nil
@@ -270,6 +280,9 @@ func (s *Store) Delete(ctx context.Context, id string, pin agent.AskPIN) (err er
 	k, err := t.openFor(ctx, id, writing, agent.PurposeDelete, nil, pin)
 	if err != nil {
 		return err
+	}
+	if s.clear(ctx, t); t.was(k) {
+		return nil
 	}
 	return t.process.call(ctx, s.config.Timeout, wire.OpDelete, wire.DeleteParams{ID: k.ckaID, Public: k.object}, nil, nil)
 }

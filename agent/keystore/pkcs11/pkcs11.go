@@ -35,6 +35,7 @@ import (
 	"time"
 
 	"certsign/agent"
+	"certsign/agent/home"
 	"certsign/internal/problem"
 )
 
@@ -57,6 +58,9 @@ type Config struct {
 	Modules []string
 	// Parameters are for modules that want some when they are initialised, by path: NSS's softokn does. No secrets.
 	Parameters map[string]string
+	// Home is the agent's folder, where it is noted which keys are being made, so that one that was never finished is deleted
+	// when its token is next written to. Nil: it stays, and is listed.
+	Home *home.Dir
 	// OnlyModules leaves p11-kit's configuration and the table of known drivers out.
 	OnlyModules bool
 	// Timeout is how long a driver may take for an ordinary call; 0 is DefaultTimeout.

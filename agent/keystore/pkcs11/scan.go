@@ -20,6 +20,7 @@ type token struct {
 	place   agent.Place
 	module  candidate
 	process *process
+	cleared [][]byte // IDs of keys that were begun, never finished, and have just been deleted
 }
 
 // failure is a module that could not be asked.

@@ -154,7 +154,24 @@ type GenerateParams struct {
 	Bits  int     `json:"bits"` // of an RSA key
 	Curve []byte  `json:"curve,omitempty"`
 	Label string  `json:"label"`
+	ID    []byte  `json:"id"` // the CKA_ID until OpKeep; nobody else's
 }
+
+// MaxID bounds a CKA_ID that the agent gives, in octets.
+const MaxID = 64
+
+// KeepParams is the lasting CKA_ID of the new key.
+type KeepParams struct {
+	ID []byte `json:"id"`
+}
+
+// KeepResult is the ID that both halves have now: the token may have kept the first.
+type KeepResult struct {
+	ID []byte `json:"id"`
+}
+
+// Check holds the result against the limits.
+func (r *KeepResult) Check() error { return (&Object{ID: r.ID}).check() }
 
 // GenerateResult is the public half of a new key, and what the token says of the private one, where it says it.
 type GenerateResult struct {

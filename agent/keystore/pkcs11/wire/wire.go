@@ -18,7 +18,7 @@ import (
 )
 
 // Version is the language's version.
-const Version = 2
+const Version = 3
 
 // The limits of a frame, in octets.
 const (
@@ -43,6 +43,7 @@ const (
 	OpObjects  Op = "objects"  // SlotParams → ObjectsResult; without log-in, or in the open session
 	OpOpen     Op = "open"     // OpenParams and the PIN → nothing; a session, logged in
 	OpGenerate Op = "generate" // GenerateParams → GenerateResult; in the open session
+	OpKeep     Op = "keep"     // KeepParams → KeepResult; the key that was just made gets its lasting ID
 	OpKey      Op = "key"      // KeyParams → KeyResult; the key for the next OpSign
 	OpSign     Op = "sign"     // SignParams → SignResult
 	OpAttach   Op = "attach"   // AttachParams → AttachResult
