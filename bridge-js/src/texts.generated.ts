@@ -444,7 +444,7 @@ export const texts: Record<Code, { en: Text; pl: Text }> = {
     pl: {
       message: 'PIN lub hasło są nieprawidłowe.',
       reason: 'Popełniono błąd przy wpisywaniu, włączony jest Caps Lock albo hasło należy do innego klucza.',
-      remedy: 'Spróbuj ponownie, zachowując ostrożność: po kilku błędnych próbach karta zablokuje PIN.',
+      remedy: 'Spróbuj ponownie, ale ostrożnie: po kilku błędnych próbach karta zablokuje PIN.',
     },
   },
   pin_locked: {

@@ -120,7 +120,7 @@ var workTexts = []described{
 			"Try again carefully: a card locks its PIN after a few wrong tries."},
 		Text{"PIN lub hasło są nieprawidłowe.",
 			"Popełniono błąd przy wpisywaniu, włączony jest Caps Lock albo hasło należy do innego klucza.",
-			"Spróbuj ponownie, zachowując ostrożność: po kilku błędnych próbach karta zablokuje PIN."}},
+			"Spróbuj ponownie, ale ostrożnie: po kilku błędnych próbach karta zablokuje PIN."}},
 	{PINLocked, final,
 		Text{"The PIN of the card or token is locked.",
 			"It was entered wrongly too many times.",
