@@ -113,12 +113,3 @@ func issue(t *testing.T, issuer *x509.Certificate, by crypto.Signer, public cryp
 	require.NoError(t, err)
 	return c
 }
-
-func tamper(t *testing.T, path, statement string) {
-	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	require.NoError(t, err)
-	defer db.Close()
-	_, err = db.Exec(statement)
-	require.NoError(t, err)
-}

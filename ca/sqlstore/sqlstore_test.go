@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -26,36 +27,53 @@ import (
 // StoreSuite is the contract of ca.Store. It runs over every database.
 type StoreSuite struct {
 	suite.Suite
-	open  func() *sqlstore.Store
-	store *sqlstore.Store
-	ctx   context.Context
+	fresh   func() (address, driver, source string) // of a new, empty database, for us and for database/sql
+	store   *sqlstore.Store
+	applied []int64
+	ctx     context.Context
+
+	driver, source string
 }
 
 func (s *StoreSuite) SetupTest() {
 	s.ctx = context.Background()
-	s.store = s.open()
-	_, err := s.store.Migrate(s.ctx)
+	var address string
+	address, s.driver, s.source = s.fresh()
+	var err error
+	s.store, err = sqlstore.Open(s.ctx, address)
 	s.Require().NoError(err)
+	s.applied, err = s.store.Migrate(s.ctx)
+	s.Require().NoError(err)
+}
+
+// tamper changes the database past the store, and returns how many rows that concerned.
+func (s *StoreSuite) tamper(statement string) int64 {
+	db, err := sql.Open(s.driver, s.source)
+	s.Require().NoError(err)
+	defer db.Close()
+	result, err := db.Exec(statement)
+	s.Require().NoError(err)
+	n, err := result.RowsAffected()
+	s.Require().NoError(err)
+	return n
 }
 
 func (s *StoreSuite) TearDownTest() { s.NoError(s.store.Close()) }
 
 func TestSQLite(t *testing.T) {
-	suite.Run(t, &StoreSuite{open: func() *sqlstore.Store {
-		store, err := sqlstore.Open(context.Background(), "sqlite://"+filepath.Join(t.TempDir(), "ca.db"))
-		require.NoError(t, err)
-		return store
+	suite.Run(t, &StoreSuite{fresh: func() (address, driver, source string) {
+		path := filepath.Join(t.TempDir(), "ca.db")
+		return "sqlite://" + path, "sqlite", path
 	}})
 }
 
 func TestPostgreSQL(t *testing.T) {
 	server := startPostgres(t)
 	n := 0
-	suite.Run(t, &StoreSuite{open: func() *sqlstore.Store {
+	suite.Run(t, &StoreSuite{fresh: func() (address, driver, source string) {
 		n++
-		store, err := sqlstore.Open(context.Background(), server.database(t, fmt.Sprintf("ca%d", n)))
-		require.NoError(t, err)
-		return store
+		address = server.database(t, fmt.Sprintf("ca%d", n))
+		return address, "pgx", address
 	}})
 }
 
@@ -270,58 +288,51 @@ func (s *StoreSuite) TestTheLedgerWorksOverIt() {
 	assert.Greater(t, head.Sequence, int64(8))
 }
 
-func TestAChangedAuditLogIsNoticed(t *testing.T) {
-	ctx := context.Background()
-	path := filepath.Join(t.TempDir(), "ca.db")
-	store, err := sqlstore.Open(ctx, "sqlite://"+path)
-	require.NoError(t, err)
-	defer store.Close()
-	_, err = store.Migrate(ctx)
-	require.NoError(t, err)
-	ledger, err := ca.NewLedger(ca.LedgerConfig{Store: store, CodeKey: bytes.Repeat([]byte{1}, 32)})
-	require.NoError(t, err)
-	for i := range 4 {
-		_, err := ledger.AddPerson(ctx, ca.Person{GivenName: "A", Surname: "B", Country: "PL", Identity: fmt.Sprintf("TINPL-%d", i)})
-		require.NoError(t, err)
-	}
-	_, err = ledger.VerifyAudit(ctx)
-	require.NoError(t, err)
-	var broken *ca.AuditBroken
-	tamper(t, path, `UPDATE audit SET actor = 'nobody' WHERE sequence = 2`)
-	_, err = ledger.VerifyAudit(ctx)
-	require.ErrorAs(t, err, &broken)
-	assert.EqualValues(t, 2, broken.Sequence)
-	tamper(t, path, `UPDATE audit SET actor = 'operator' WHERE sequence = 2`)
-	_, err = ledger.VerifyAudit(ctx)
-	require.NoError(t, err)
-	tamper(t, path, `DELETE FROM audit WHERE sequence = 3`)
-	_, err = ledger.VerifyAudit(ctx)
-	require.ErrorAs(t, err, &broken)
-	assert.EqualValues(t, 3, broken.Sequence)
+func (s *StoreSuite) ledger() *ca.Ledger {
+	ledger, err := ca.NewLedger(ca.LedgerConfig{Store: s.store, CodeKey: bytes.Repeat([]byte{1}, 32)})
+	s.Require().NoError(err)
+	return ledger
 }
 
-func TestAnOlderDatabaseIsMigratedWithWhatIsInIt(t *testing.T) {
-	ctx := context.Background()
-	path := filepath.Join(t.TempDir(), "ca.db")
-	store, err := sqlstore.Open(ctx, "sqlite://"+path)
-	require.NoError(t, err)
-	defer store.Close()
-	applied, err := store.Migrate(ctx)
-	require.NoError(t, err)
-	require.Equal(t, []int64{1, 2}, applied)
-	ledger, err := ca.NewLedger(ca.LedgerConfig{Store: store, CodeKey: bytes.Repeat([]byte{1}, 32)})
-	require.NoError(t, err)
-	serial := issuedIn(t, ledger)
+func (s *StoreSuite) TestAChangedAuditLogIsNoticed() {
+	ledger := s.ledger()
+	for i := range 4 {
+		_, err := ledger.AddPerson(s.ctx, ca.Person{GivenName: "A", Surname: "B", Country: "PL", Identity: fmt.Sprintf("TINPL-%d", i)})
+		s.Require().NoError(err)
+	}
+	_, err := ledger.VerifyAudit(s.ctx)
+	s.Require().NoError(err)
+	var broken *ca.AuditBroken
+	s.EqualValues(1, s.tamper(`UPDATE audit SET actor = 'nobody' WHERE sequence = 2`))
+	_, err = ledger.VerifyAudit(s.ctx)
+	s.Require().ErrorAs(err, &broken)
+	s.EqualValues(2, broken.Sequence)
+	s.EqualValues(1, s.tamper(`UPDATE audit SET actor = 'operator' WHERE sequence = 2`))
+	_, err = ledger.VerifyAudit(s.ctx)
+	s.Require().NoError(err, "as it was")
+	s.EqualValues(1, s.tamper(`DELETE FROM audit WHERE sequence = 3`))
+	_, err = ledger.VerifyAudit(s.ctx)
+	s.Require().ErrorAs(err, &broken)
+	s.EqualValues(3, broken.Sequence)
+}
 
-	tamper(t, path, `ALTER TABLE certificates DROP COLUMN key_origin`)
-	tamper(t, path, `DELETE FROM goose_db_version WHERE version_id = 2`)
-	require.Error(t, store.Current(ctx))
-	applied, err = store.Migrate(ctx)
-	require.NoError(t, err)
-	assert.Equal(t, []int64{2}, applied)
-	c, err := ledger.Find(ctx, serial)
-	require.NoError(t, err)
-	assert.Nil(t, c.KeyOrigin, "nothing was recorded of it then")
+func (s *StoreSuite) TestAnOlderDatabaseIsMigratedWithWhatIsInIt() {
+	s.Require().Equal([]int64{1, 2}, s.applied)
+	ledger := s.ledger()
+	serial := issuedIn(s.T(), ledger)
+
+	s.tamper(`ALTER TABLE certificates DROP COLUMN key_origin`)
+	s.EqualValues(1, s.tamper(`DELETE FROM goose_db_version WHERE version_id = 2`))
+	s.Require().Error(s.store.Current(s.ctx))
+	applied, err := s.store.Migrate(s.ctx)
+	s.Require().NoError(err)
+	s.Equal([]int64{2}, applied)
+	s.Require().NoError(s.store.Current(s.ctx))
+	c, err := ledger.Find(s.ctx, serial)
+	s.Require().NoError(err)
+	s.Nil(c.KeyOrigin, "nothing was recorded of it then")
+	_, err = ledger.VerifyAudit(s.ctx)
+	s.NoError(err, "what was there is there")
 }
 
 // issuedIn enrols a person and records a certificate whose request states how the key came to be.

@@ -67,7 +67,7 @@ func TestOwnConnectionsAreOurs(t *testing.T) {
 
 func TestAnotherUsersConnectionIsNotOurs(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be another user")
+		testtool.Missing(t, "only root can be another user")
 	}
 	curl := testtool.Need(t, "curl")
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,7 +15,7 @@ import (
 
 func TestAnotherUserOfThisComputerIsToldNotYours(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be another user")
+		testtool.Missing(t, "only root can be another user")
 	}
 	curl := testtool.Need(t, "curl")
 	s := serve(t, nil, agent.Limits{})
