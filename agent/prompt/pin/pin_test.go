@@ -51,6 +51,9 @@ func peer(dir string) {
 			b, _ := os.ReadFile(filepath.Join(dir, "log"))
 			n := bytes.Count(b, []byte("GETPIN\n")) - 1
 			switch script[n] {
+			case "grabbed":
+				fmt.Fprintln(os.Stderr, "** (pinentry-gtk-2:1): CRITICAL **: could not grab keyboard: already grabbed (1)")
+				fmt.Println("ERR 83886179 Operation cancelled <Pinentry>")
 			case "die":
 				os.Exit(1)
 			case "hang":
@@ -109,6 +112,29 @@ func TestAPINComesBackExactly(t *testing.T) {
 			assert.Equal(t, tt.want, string(s.Bytes()))
 		})
 	}
+}
+
+func TestADialogThatCannotHaveTheKeyboardForItselfComesAgain(t *testing.T) {
+	p, log := scripted(t, "pl", "grabbed", good)
+	s, err := p.AskPIN(context.Background(), signRequest())
+	require.NoError(t, err)
+	assert.Equal(t, "Zażółć-gęślą1%", string(s.Bytes()))
+	assert.NotContains(t, log(), "no-grab")
+
+	p, log = scripted(t, "pl", "grabbed", "grabbed", "grabbed", good)
+	_, err = p.AskPIN(context.Background(), signRequest())
+	require.NoError(t, err)
+	assert.Equal(t, 1, strings.Count(log(), "OPTION no-grab\n"), "at last it shares the keyboard")
+
+	p, log = scripted(t, "pl", "grabbed", "grabbed", "grabbed", "grabbed", good)
+	_, err = p.AskPIN(context.Background(), signRequest())
+	assert.Equal(t, problem.UserCancelled, problem.CodeOf(err), "it has an end")
+	assert.Equal(t, 4, strings.Count(log(), "GETPIN\n"))
+
+	p, log = scripted(t, "pl", "ERR 83886179 Operation cancelled <Pinentry>\n", good)
+	_, err = p.AskPIN(context.Background(), signRequest())
+	assert.Equal(t, problem.UserCancelled, problem.CodeOf(err))
+	assert.Equal(t, 1, strings.Count(log(), "GETPIN\n"), "a person who cancels is not asked again")
 }
 
 func TestADialogSaysWhoAsksForWhat(t *testing.T) {

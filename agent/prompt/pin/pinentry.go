@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	pinentry "github.com/twpayne/go-pinentry/v4"
 
@@ -24,7 +25,30 @@ type entry struct {
 	tty     string
 }
 
+// grabs is how often a pinentry may try to have the keyboard for itself alone, and pause what lies between.
+const (
+	grabs = 3
+	pause = 500 * time.Millisecond
+)
+
+// ask shows the question. A pinentry of X11 wants the keyboard for itself, and says that it was cancelled when another program
+// has it: a menu that is open, a dialog that is about to close. It is started again, at last without that wish.
 func (e *entry) ask(ctx context.Context, q question) (*agent.Secret, bool, error) {
+	for try := 1; ; try++ {
+		secret, repeated, grabbed, err := e.askOnce(ctx, q, try <= grabs)
+		if err == nil || !grabbed || try > grabs {
+			return secret, repeated, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, false, err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// askOnce also says whether the program complained that it could not grab keyboard or pointer.
+func (e *entry) askOnce(ctx context.Context, q question, grab bool) (secret *agent.Secret, repeated, grabbed bool, err error) {
 	talk := &conversation{ctx: ctx, env: e.env}
 	defer talk.wipe()
 	options := []pinentry.ClientOption{
@@ -38,6 +62,9 @@ func (e *entry) ask(ctx context.Context, q question) (*agent.Secret, bool, error
 		options = append(options, pinentry.WithOption(pinentry.OptionTTYName+"="+e.tty),
 			pinentry.WithOption(pinentry.OptionTTYType+"="+terminalType()))
 	}
+	if !grab {
+		options = append(options, pinentry.WithOption("no-grab"))
+	}
 	if q.repeat != "" {
 		options = append(options, pinentry.WithRepeat(q.repeat), pinentry.WithRepeatError(q.differ))
 	}
@@ -47,14 +74,14 @@ func (e *entry) ask(ctx context.Context, q question) (*agent.Secret, bool, error
 	client, err := pinentry.NewClient(options...)
 	if err != nil {
 		_ = talk.Close()
-		return nil, false, translate(err)
+		return nil, false, false, translate(err)
 	}
 	result, err := client.GetPIN()
 	_ = client.Close()
 	if err != nil {
-		return nil, false, translate(err)
+		return nil, false, talk.complaints.ofGrab(), translate(err)
 	}
-	return talk.take(), result.PINRepeated, nil
+	return talk.take(), result.PINRepeated, false, nil
 }
 
 // translate makes an Assuan error a problem. The code's lower 16 bits are libgpg-error's, the others say who found it.
@@ -102,6 +129,17 @@ const (
 	maxSecret = 4096
 )
 
+// complaints are the first words of a program on its standard error. They are looked at once it has ended, and go nowhere.
+type complaints struct{ words []byte }
+
+func (c *complaints) Write(b []byte) (int, error) {
+	c.words = append(c.words, b[:min(len(b), maxLine-len(c.words))]...)
+	return len(b), nil
+}
+
+// ofGrab looks for what pinentry-gtk-2 and its relatives write, in no language but English.
+func (c *complaints) ofGrab() bool { return bytes.Contains(c.words, []byte("could not grab")) }
+
 var errLine = errors.New("a line that is too long")
 
 // conversation is the pipe to a pinentry. It takes the secret out of the lines before the protocol library, which would
@@ -116,11 +154,13 @@ type conversation struct {
 	held    int // octets in buffer
 	secret  []byte
 	option  bool // the last command was one that may fail
+
+	complaints complaints
 }
 
 func (c *conversation) Start(name string, args []string) error {
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), c.env...)
+	cmd.Env, cmd.Stderr = append(os.Environ(), c.env...), &c.complaints
 	var err error
 	if c.stdin, err = cmd.StdinPipe(); err != nil {
 		return err

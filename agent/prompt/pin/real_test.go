@@ -178,6 +178,37 @@ func TestAPersonTypesIntoPinentryGTK(t *testing.T) {
 	assert.Equal(t, problem.UserCancelled, problem.CodeOf((<-c).err))
 }
 
+func TestAnotherProgramHasTheKeyboardWhenPinentryGTKComes(t *testing.T) {
+	program := testtool.Need(t, "pinentry-gtk-2")
+	h := &hands{t: t, display: screen(t), xdotool: testtool.Need(t, "xdotool")}
+	env := []string{"DISPLAY=" + h.display, "GTK_IM_MODULE=gtk-im-context-simple"}
+
+	other := exec.Command(program, "--display", h.display)
+	other.Env = append(os.Environ(), env...)
+	in, err := other.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, other.Start())
+	t.Cleanup(func() { _ = other.Process.Kill(); _ = other.Wait() })
+	_, err = in.Write([]byte("SETTITLE other\nGETPIN\n"))
+	require.NoError(t, err)
+	visible := func(title string) func() bool {
+		return func() bool {
+			out, err := h.do("search", "--onlyvisible", "--name", title)
+			return err == nil && strings.TrimSpace(out) != ""
+		}
+	}
+	require.True(t, eventually(visible("other")))
+	time.Sleep(500 * time.Millisecond) // it has the keyboard a moment after it is seen
+
+	c := ask(New(Config{Program: program, Env: env, Language: "pl", Timeout: time.Minute}), signRequest())
+	require.True(t, eventually(visible("CertSign – PIN")), "the dialog is there though it cannot have the keyboard alone")
+	h.typeInto("other", "Escape")
+	h.typeInto("CertSign – PIN", "12 %34", "Return")
+	got := <-c
+	require.NoError(t, got.err)
+	assert.Equal(t, "12 %34", string(got.secret.Bytes()))
+}
+
 func TestAPersonTypesIntoZenityWhereThereIsNoPinentry(t *testing.T) {
 	program := testtool.Need(t, "zenity")
 	h := &hands{t: t, display: screen(t), xdotool: testtool.Need(t, "xdotool")}
