@@ -53,7 +53,7 @@ type Limits struct {
 	Requests  int           // requests of one page at once: 8
 	Upload    time.Duration // how long a page may take to hand its documents in: 10 minutes
 	Result    time.Duration // how long results wait for their download: 10 minutes
-	Secret    time.Duration // how long a ceremony may keep the PIN: 10 minutes
+	Secret    time.Duration // how long a ceremony may keep the PIN for its own end: 2 minutes
 }
 
 func (l *Limits) setDefaults() {
@@ -67,9 +67,9 @@ func (l *Limits) setDefaults() {
 			*v = d
 		}
 	}
-	span := func(v *time.Duration) {
+	span := func(v *time.Duration, d time.Duration) {
 		if *v <= 0 {
-			*v = 10 * time.Minute
+			*v = d
 		}
 	}
 	def(&l.XML, 64<<20)
@@ -77,9 +77,9 @@ func (l *Limits) setDefaults() {
 	count(&l.Documents, 100)
 	count(&l.Pages, 32)
 	count(&l.Requests, 8)
-	span(&l.Upload)
-	span(&l.Result)
-	span(&l.Secret)
+	span(&l.Upload, 10*time.Minute)
+	span(&l.Result, 10*time.Minute)
+	span(&l.Secret, 2*time.Minute)
 }
 
 // Agent is one person's agent. Its methods may be called concurrently.
