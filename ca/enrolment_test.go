@@ -59,6 +59,42 @@ func TestAPlainHTTPClientGetsTheCertificateOfTheProfile(t *testing.T) {
 	assert.NotContains(t, out, "@")
 }
 
+// TestTheVersionsOfTheTermsAreRecordedWithEachCertificate has the documents change between two certificates of a person.
+func TestTheVersionsOfTheTermsAreRecordedWithEachCertificate(t *testing.T) {
+	h := newHouse(t)
+	ctx := context.Background()
+	anna := h.anna()
+	h.useTerms("terms-1.0 cp-1.0 cps-1.0")
+	old, _ := h.obtain(anna)
+	assert.Equal(t, "terms-1.0 cp-1.0 cps-1.0", old.Terms)
+
+	h.useTerms("terms-1.0 cp-1.1 cps-1.2")
+	csr := newCSR(t, newKey(t))
+	_, err := h.desk.Enroll(ctx, anna.ID, csr)
+	assert.Equal(t, problem.TermsNotAccepted, problem.CodeOf(err), "one of the documents is another")
+	require.Error(t, h.desk.AcceptTerms(ctx, anna.ID, "terms-1.0 cp-1.0 cps-1.0"), "those are not in force any more")
+	fresh, _ := h.obtain(anna)
+	assert.Equal(t, "terms-1.0 cp-1.1 cps-1.2", fresh.Terms)
+
+	for _, c := range []*ca.Certificate{old, fresh} {
+		again, err := h.ledger.Find(ctx, c.Serial)
+		require.NoError(t, err)
+		assert.Equal(t, c.Terms, again.Terms, "what was accepted then")
+		assert.Equal(t, c.Terms, h.certificateOf(anna, c.Serial).Terms)
+	}
+	var accepted []string
+	require.NoError(t, h.store.View(ctx, func(tx ca.Tx) error {
+		entries, err := tx.AuditAfter(0, 1000)
+		for _, e := range entries {
+			if e.Action == "terms.accepted" {
+				accepted = append(accepted, e.Subject)
+			}
+		}
+		return err
+	}))
+	assert.Equal(t, []string{"terms-1.0 cp-1.0 cps-1.0", "terms-1.0 cp-1.1 cps-1.2"}, accepted)
+}
+
 func TestTheMailAboutAnIssueHoldsNeitherCodeNorPersonalNumber(t *testing.T) {
 	h := newHouse(t)
 	anna := h.anna()

@@ -45,6 +45,7 @@ type house struct {
 	t        *testing.T
 	store    *sqlstore.Store
 	ledger   *ca.Ledger
+	config   ca.Config // of the desk
 	desk     *ca.CA
 	issuer   *stepca.Issuer
 	status   *status.Status
@@ -125,13 +126,23 @@ func newHouse(t *testing.T, options ...option) *house {
 	sealCertificate := certify(t, "TEST Seal", sealKey, h.root, rootKey, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })
 	sealing, err := seal.New(sealKey, [][]byte{sealCertificate.Raw}, format.All()[0], h.now)
 	require.NoError(t, err)
-	h.desk, err = ca.New(ca.Config{
+	h.config = ca.Config{
 		Ledger: h.ledger, Issuer: h.issuer, CAURL: h.caURL, TermsVersion: terms, Decisions: h.decision,
 		Codecs: format.All(), Validate: validate.Validate, Policy: validate.Portal(ades.Anchors{{Certificate: h.root.Raw}}),
 		Evidence: h.status, Canonical: canonical, SignedDraft: signedDraft, Sealer: sealing, MaxDocument: 1 << 20,
-	})
+	}
+	h.desk, err = ca.New(h.config)
 	require.NoError(t, err)
 	return h
+}
+
+// useTerms puts other versions of the documents in force, as a release of the portal does.
+func (h *house) useTerms(version string) {
+	h.t.Helper()
+	h.config.TermsVersion = version
+	var err error
+	h.desk, err = ca.New(h.config)
+	require.NoError(h.t, err)
 }
 
 func signedDraft(draft, signed []byte) (bool, error) {
@@ -243,7 +254,7 @@ func (h *house) obtain(a *ca.Account) (*ca.Certificate, *ecdsa.PrivateKey) {
 	ctx := context.Background()
 	key := newKey(h.t)
 	csr := newCSR(h.t, key)
-	require.NoError(h.t, h.desk.AcceptTerms(ctx, a.ID, terms))
+	require.NoError(h.t, h.desk.AcceptTerms(ctx, a.ID, h.desk.Terms()))
 	e, err := h.desk.Enroll(ctx, a.ID, csr)
 	require.NoError(h.t, err)
 	answer := h.sign(csr, e.Token)

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +32,23 @@ func TestStories(t *testing.T) {
 			"freeports": freeports,
 			"await":     await,
 		},
+		Condition: judge,
 	})
+}
+
+// judge is the condition judge:PROGRAM: that the program is installed. Where CI is set it must be, as in testtool.Need.
+func judge(condition string) (bool, error) {
+	name, ok := strings.CutPrefix(condition, "judge:")
+	if !ok {
+		return false, fmt.Errorf("unknown condition %q", condition)
+	}
+	if _, err := exec.LookPath(name); err != nil {
+		if os.Getenv("CI") != "" {
+			return false, err
+		}
+		return false, nil
+	}
+	return true, nil
 }
 
 // freeports NAME… sets each variable to a port that was free a moment ago.
