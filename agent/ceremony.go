@@ -168,7 +168,13 @@ func (h *Hands) Show(ctx context.Context, c *Ceremony) {
 		}
 	}
 	v := Identity{Key: key, Certificate: leaf}.view(h.agent.now())
-	h.agent.prompter.Notify(ctx, Notice{Kind: NoticeEnrolled, Origin: c.Origin, Certificate: &v})
+	notice := Notice{Kind: NoticeEnrolled, Origin: c.Origin, Certificate: &v}
+	if s, err := h.agent.store(c.Store); err == nil {
+		if _, can := s.(Copier); can {
+			notice.Copy = func(ctx context.Context) ([]byte, string, error) { return h.agent.CopyLocal(ctx, key) }
+		}
+	}
+	h.agent.prompter.Notify(ctx, notice)
 }
 
 // Site returns the site's entry as it stands now.

@@ -110,6 +110,8 @@ type Notice struct {
 	Certificate *CertificateView
 	Documents   int
 	Problem     error
+	// Copy returns a new key as its store keeps it, encrypted, and a name for the file; nil where no store can copy it.
+	Copy func(context.Context) (file []byte, name string, err error)
 }
 
 // NoticeKind is what a Notice is about.

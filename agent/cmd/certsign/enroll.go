@@ -14,6 +14,7 @@ import (
 	"certsign/agent"
 	"certsign/agent/enroll"
 	"certsign/agent/keystore/keyfile"
+	"certsign/agent/prompt/wording"
 	"certsign/internal/problem"
 )
 
@@ -165,6 +166,9 @@ func (c *command) finishEnrolment(ctx context.Context, a *agent.Agent, id, token
 	}
 	_, err = fmt.Fprintf(c.out, "%s  %s  %s %s\n", agent.SerialHex(leaf), plain(agent.DistinguishedName(leaf.RawSubject)),
 		c.say("until", "do"), leaf.NotAfter.Local().Format("2006-01-02"))
+	if advice := wording.Parse(c.language()).BackupAdvice(&agent.CertificateView{Store: cer.Store, Serial: agent.SerialHex(leaf)}); advice != "" {
+		fmt.Fprintf(c.errs, "certsign: %s\n", advice)
+	}
 	return err
 }
 

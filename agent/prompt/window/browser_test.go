@@ -236,10 +236,19 @@ func TestAPersonAnswersInARealBrowser(t *testing.T) {
 		t.Run("a notice, in "+lang, func(t *testing.T) {
 			w := newWindow(t, lang, chromiumCommand(t)...)
 			c := certificates()[0]
-			w.Notify(context.Background(), agent.Notice{Kind: agent.NoticeEnrolled, Origin: portal, Certificate: &c})
+			w.Notify(context.Background(), agent.Notice{Kind: agent.NoticeEnrolled, Origin: portal, Certificate: &c, Copy: func(context.Context) ([]byte, string, error) {
+				return []byte("an encrypted key"), "klucz Żanety.p12", nil
+			}})
 			p := attach(t, w, "#ok")
 			p.shoot("notice-enrolled-"+lang, true)
-			p.key("Enter")
+			downloads := t.TempDir()
+			p.call("Browser.setDownloadBehavior", map[string]any{"behavior": "allow", "downloadPath": downloads})
+			p.click("#copy")
+			require.Eventually(t, func() bool {
+				b, err := os.ReadFile(filepath.Join(downloads, "klucz Żanety.p12"))
+				return err == nil && string(b) == "an encrypted key"
+			}, 10*time.Second, 20*time.Millisecond, "a copy is saved, and the window stays")
+			p.click("#ok")
 			require.Eventually(t, func() bool { return !strings.Contains(processes(t), w.config.Dir) }, 10*time.Second, 20*time.Millisecond)
 			w.Notify(context.Background(), agent.Notice{Kind: agent.NoticeSigned, Origin: portal, Certificate: &c, Documents: 3})
 			attach(t, w, "#ok").shoot("notice-signed-"+lang, false)

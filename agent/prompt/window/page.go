@@ -86,7 +86,7 @@ type noticeView struct {
 	Documents   string
 	Problem     *problem.Entry
 	Brief       bool
-	Backup      string // how to make a copy of a new key, or ""
+	Copied      bool // whether a new key can be copied from here
 }
 
 func noticePage(l wording.Language, n agent.Notice) (noticeView, time.Duration) {
@@ -97,7 +97,7 @@ func noticePage(l wording.Language, n agent.Notice) (noticeView, time.Duration) 
 	}
 	switch n.Kind {
 	case agent.NoticeEnrolled:
-		v.Title, v.Backup = l.Text("notice.enrolled.title"), l.BackupAdvice(n.Certificate)
+		v.Title, v.Copied = l.Text("notice.enrolled.title"), n.Copy != nil
 	case agent.NoticeSigned:
 		v.Title, v.Brief = l.Text("notice.signed.title"), true
 		v.Documents = l.Count("documents", n.Documents)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"mime"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"certsign/agent/prompt/wording"
+	"certsign/internal/problem"
 )
 
 //go:embed static
@@ -52,6 +54,7 @@ func (s *session) handler() http.Handler {
 	mux.HandleFunc("POST /list", s.known(s.freshList))
 	mux.HandleFunc("GET /document/{n}", s.known(s.document))
 	mux.HandleFunc("GET /document/{n}/source", s.known(s.source))
+	mux.HandleFunc("GET /copy", s.known(s.copy))
 	mux.HandleFunc("POST /answer", s.known(s.answer))
 	return s.guard(mux)
 }
@@ -208,6 +211,23 @@ func (s *session) find(w http.ResponseWriter, r *http.Request) *documentView {
 		return nil
 	}
 	return s.q.documents[n]
+}
+
+// copy hands a new key out as a file, encrypted as its store keeps it.
+func (s *session) copy(w http.ResponseWriter, r *http.Request) {
+	if s.q.copy == nil {
+		http.NotFound(w, r)
+		return
+	}
+	file, name, err := s.q.copy(r.Context())
+	if err != nil {
+		s.w.log.Warn("the key was not copied", "err", err)
+		http.Error(w, problem.Describe(problem.CodeOf(err), string(s.w.lang)).Message, http.StatusConflict)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-pkcs12")
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+	_, _ = w.Write(file)
 }
 
 // readForm reads what a page sends, or says what is wrong with it.

@@ -176,6 +176,38 @@ func TestACapabilityIsGoodOnceAndNeverInAnArgument(t *testing.T) {
 	assert.Empty(t, o.result)
 }
 
+func TestAKeyIsCopiedOnlyFromTheNoticeThatOffersIt(t *testing.T) {
+	w := newWindow(t, "pl", idle...)
+	copies := 0
+	certificate := certificates()[0]
+	w.Notify(context.Background(), agent.Notice{Kind: agent.NoticeEnrolled, Origin: portal, Certificate: &certificate, Copy: func(context.Context) ([]byte, string, error) {
+		if copies++; copies > 1 {
+			return nil, "", problem.New(problem.KeyAbsent, "/home/zaneta/secret")
+		}
+		return []byte("encrypted"), "a\r\nSet-Cookie: x=y; \"ż\".p12", nil
+	}})
+	c := enter(t, w)
+	stranger := *c
+	stranger.cookie = nil
+	assert.Equal(t, http.StatusForbidden, stranger.do("GET", "/copy", "", nil).StatusCode)
+	assert.Equal(t, http.StatusForbidden, c.do("GET", "/copy", "", headers{"Sec-Fetch-Site": "cross-site"}).StatusCode)
+	assert.Zero(t, copies)
+
+	answer := c.do("GET", "/copy", "", nil)
+	assert.Equal(t, "encrypted", c.text(answer))
+	assert.Equal(t, "no-store", answer.Header.Get("Cache-Control"))
+	assert.True(t, strings.HasPrefix(answer.Header.Get("Content-Disposition"), "attachment"))
+	assert.Empty(t, answer.Cookies(), "a name is no header")
+
+	answer = c.do("GET", "/copy", "", nil)
+	assert.Equal(t, http.StatusConflict, answer.StatusCode)
+	assert.NotContains(t, c.text(answer), "secret")
+	c.do("POST", "/answer", "answer=ok", nil)
+
+	open(t, w, approve(w))
+	assert.Equal(t, http.StatusNotFound, enter(t, w).do("GET", "/copy", "", nil).StatusCode)
+}
+
 func TestOnlyTheFirstAnswerCounts(t *testing.T) {
 	w := newWindow(t, "pl", idle...)
 	var got agent.StoreAnswer

@@ -26,13 +26,17 @@ type question struct {
 	page      string // the template's name
 	view      any
 	documents []*documentView
-	list      list  // of the view; nil: nothing in it changes
-	watch     watch // tells when list changes; nil: it does not
+	copy      copyKey // of a new key; nil: there is nothing to copy
+	list      list    // of the view; nil: nothing in it changes
+	watch     watch   // tells when list changes; nil: it does not
 	// decide reads an answer: the person's yes or no, and the key of a text when it cannot be accepted as it is.
 	decide func(form) (yes bool, wrong string)
 	armed  string // the action that is dangerous when it is taken before the page could be seen
 	early  string // what to say then
 }
+
+// copyKey returns an encrypted key and a name for its file.
+type copyKey func(context.Context) (file []byte, name string, err error)
 
 // session is one question while it is shown.
 type session struct {

@@ -163,7 +163,7 @@ func (w *Window) Notify(_ context.Context, n agent.Notice) {
 			return
 		}
 		defer w.leave()
-		err := w.show(ctx, &question{page: "notice", view: page, decide: func(form) (bool, string) { return true, "" }})
+		err := w.show(ctx, &question{page: "notice", view: page, copy: n.Copy, decide: func(form) (bool, string) { return true, "" }})
 		if err != nil && ctx.Err() == nil && problem.CodeOf(err) != problem.UserCancelled {
 			w.log.Warn("notice was not shown", "kind", string(n.Kind), "err", err)
 		}
