@@ -166,6 +166,23 @@ func (s *folderSuite) TestADriverThatTalksNonsenseHidesNoOther() {
 	}
 }
 
+func (s *folderSuite) TestALibraryInTheCurrentFolderIsNotTakenForOneOfTheDrivers() {
+	log := filepath.Join(testtool.TempDir(s.T()), "log")
+	s.T().Setenv("SHIM_LOG", log)
+	planted, err := os.ReadFile(s.token.dll(s.T(), "token"))
+	s.Require().NoError(err)
+	s.token.modules = []string{s.token.dll(s.T(), "companion")}
+	here := testtool.TempDir(s.T())
+	s.Require().NoError(os.WriteFile(filepath.Join(here, "certsign-companion.dll"), planted, 0o600))
+	s.T().Chdir(here)
+	_, err = s.rig.Store().List(s.ctx)
+	s.Require().NoError(err)
+	b, err := os.ReadFile(log)
+	s.Require().NoError(err)
+	s.Contains(string(b), "no companion was found")
+	s.NotContains(string(b), "a companion was found")
+}
+
 func (s *folderSuite) TestAKeyOutlivesItsProcessesAndItsDeletionLasts() {
 	key := s.made(agent.RSA2048)
 	s.Require().NoError(s.trySign(key, "token"), "another process signs with it")
