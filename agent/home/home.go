@@ -1,7 +1,8 @@
 // Package home is the folder that an agent keeps its state in: where it is on each system, private files written so that
 // a crash leaves the old or the new one whole, locks between processes, and config.yaml.
 //
-// Its files are believed: who may write here is the person, or can do whatever the person can. It does not encrypt.
+// Its files are believed: who may write here is the person, or can do whatever the person can. It does not encrypt. On Windows
+// the rights in a folder that was there before stay as they are.
 package home
 
 import (
@@ -61,7 +62,7 @@ func Open(path string) (*Dir, error) {
 }
 
 func (d *Dir) private(path string) error {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeFolder(path); err != nil {
 		return fmt.Errorf("open home: %w", err)
 	}
 	fi, err := os.Stat(path)
