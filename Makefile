@@ -27,35 +27,46 @@ TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/
 # One package at a time: they share one Windows store.
 WINE := CERTSIGN_WINDOWS=$(CURDIR)/build/wine-pkcs11 CGO_ENABLED=0 GOOS=windows go test -p 1 -timeout 20m -exec $(CURDIR)/.ci/wine
 
-.PHONY: help build demo run test test-windows lint bench conformance fuzz soak vectors windows clean tools-demo tools-test node
+.PHONY: help build demo run test test-windows lint bench conformance fuzz soak vectors windows clean tools-demo tools-test node-demo node-test
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 build: ## certsign, certsign-pkcs11 and customs-ca in build/bin
 	@mkdir -p build/bin
+	@[ -d "$$(go env GOMODCACHE)/cache/download/github.com/smallstep" ] || echo "The first build downloads Go modules (200 MB) and unpacks them (1 GB)"
 	CGO_ENABLED=0 go build -o build/bin/certsign ./agent/cmd/certsign
 	go build -o build/bin/certsign-pkcs11 ./agent/cmd/certsign-pkcs11
 	CGO_ENABLED=0 go build -o build/bin/customs-ca ./ca/cmd/customs-ca
 
 tools-demo:
 	@mkdir -p build/bin
-	@.ci/need "The demo" $(TOOLS_DEMO)
+	@.ci/need "The demo" go node npm $(TOOLS_DEMO)
 
 tools-test:
 	@mkdir -p build/bin
-	@.ci/need "The tests" $(TOOLS_TEST)
+	@.ci/need "The tests" go node npm $(TOOLS_TEST)
 
-node: build/npm.stamp
-build/npm.stamp: bridge-js/package-lock.json
-	@mkdir -p build
-	cd bridge-js && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 PUPPETEER_SKIP_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error
+# npm installs what a lock file names, without the browsers that the drivers would fetch.
+NPM_CI := PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 PUPPETEER_SKIP_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error
+
+node-demo: build/npm-demo.stamp
+build/npm-demo.stamp: testdata/e2e/package-lock.json
+	@echo "The demo installs Chromium's driver with npm (14 MB)"
+	@cd testdata/e2e && $(NPM_CI) --omit=dev
 	@touch $@
 
-demo: tools-demo node build ## the whole main job in a headless browser, each step checked; results in build/demo
+node-test: build/npm-test.stamp
+build/npm-test.stamp: testdata/e2e/package-lock.json bridge-js/package-lock.json
+	@echo "The tests install the browsers' drivers, TypeScript and vitest with npm (170 MB)"
+	@cd testdata/e2e && $(NPM_CI)
+	@cd bridge-js && $(NPM_CI)
+	@touch $@ build/npm-demo.stamp
+
+demo: tools-demo node-demo build ## the whole main job in a headless browser, each step checked; results in build/demo
 	node testdata/e2e/demo.mjs
 
-run: tools-demo node build ## CA, portal and agent on this computer, kept running, with seeded accounts
+run: tools-demo node-demo build ## CA, portal and agent on this computer, kept running, with seeded accounts
 	node testdata/e2e/demo.mjs --keep
 
 build/bin/step-ca:
@@ -66,7 +77,7 @@ build/bin/staticcheck:
 	@mkdir -p build/bin
 	GOBIN=$(CURDIR)/build/bin go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK)
 
-lint: node build/bin/staticcheck ## gofmt, go vet, staticcheck, tsc
+lint: node-test build/bin/staticcheck ## gofmt, go vet, staticcheck, tsc
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
 	go vet ./...
 	staticcheck ./...
@@ -82,7 +93,7 @@ windows: ## the programs for Windows, and for other systems without cgo
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -trimpath -o /dev/null ./agent/cmd/certsign
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build -trimpath -o /dev/null ./agent/cmd/certsign
 
-test: tools-test node build build/bin/step-ca lint windows ## everything that must be green
+test: tools-test node-test build build/bin/step-ca lint windows ## everything that must be green
 	go test -race -timeout 20m ./...
 	cd bridge-js && npm run --silent test
 	$(MAKE) --no-print-directory test-windows
@@ -118,4 +129,4 @@ vectors: ## test vectors from fixed keys and clock
 	go generate ./...
 
 clean: ## remove what was built
-	rm -rf build bridge-js/dist bridge-js/node_modules
+	rm -rf build bridge-js/dist bridge-js/node_modules testdata/e2e/node_modules
