@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -359,6 +360,18 @@ func (s *tokenSuite) TestTokensWithEqualLabelsAreToldApart() {
 		s.Require().NoError(err)
 		requireSignature(s.T(), key.Public, crypto.SHA256, digest, signature)
 	}
+}
+
+func (s *tokenSuite) TestATokenThatSaysTooMuchHidesNoOtherOfItsDriver() {
+	key := s.made(agent.P256)
+	s.token.initToken(s.T(), "Pełna")
+	s.shim("bulky")
+	keys, err := s.rig.Store().List(s.ctx)
+	s.Require().NoError(err)
+	s.True(slices.ContainsFunc(keys, func(k agent.Key) bool { return k.ID == key.ID }))
+	session, err := s.open(key, 1, s.pin())
+	s.Require().NoError(err)
+	s.NoError(s.sign(session))
 }
 
 func (s *tokenSuite) TestATokenWithoutAUserPINSaysSo() {

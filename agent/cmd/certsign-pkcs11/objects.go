@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"github.com/miekg/pkcs11"
 
@@ -34,6 +35,7 @@ func (m *module) objects(p wire.SlotParams) (any, *wire.Failure) {
 		return nil, refuse("objects of another slot than the session's")
 	}
 	result := wire.ObjectsResult{Objects: []wire.Object{}}
+	size := 0
 	for _, c := range classes {
 		found, failure := s.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, c.class))
 		if failure != nil {
@@ -43,7 +45,11 @@ func (m *module) objects(p wire.SlotParams) (any, *wire.Failure) {
 			if len(result.Objects) == wire.MaxObjects {
 				return result, nil
 			}
-			result.Objects = append(result.Objects, s.describe(o, c.name))
+			object := s.describe(o, c.name)
+			if size += object.Size(); size > wire.MaxContent { // it hides no other token of the driver
+				return result, nil
+			}
+			result.Objects = append(result.Objects, object)
 		}
 	}
 	return result, nil
@@ -101,8 +107,14 @@ func (s *session) flag(o pkcs11.ObjectHandle, attribute uint) (value, known bool
 	return b[0] != 0, true
 }
 
+// label is an object's label, as far as anybody reads it.
+func (s *session) label(o pkcs11.ObjectHandle) string {
+	label := clean(string(s.attribute(o, pkcs11.CKA_LABEL)))
+	return strings.ToValidUTF8(label[:min(len(label), wire.MaxLabel)], "")
+}
+
 func (s *session) describe(o pkcs11.ObjectHandle, class wire.Class) wire.Object {
-	d := wire.Object{Class: class, ID: s.attribute(o, pkcs11.CKA_ID), Label: clean(string(s.attribute(o, pkcs11.CKA_LABEL)))}
+	d := wire.Object{Class: class, ID: s.attribute(o, pkcs11.CKA_ID), Label: s.label(o)}
 	if class == wire.ClassCertificate {
 		if kind, known := s.number(o, pkcs11.CKA_CERTIFICATE_TYPE); !known || kind == pkcs11.CKC_X_509 {
 			d.Value = s.attribute(o, pkcs11.CKA_VALUE)

@@ -122,7 +122,15 @@ func (r *ObjectsResult) Check() error {
 	return nil
 }
 
+// Size is how many octets an object's attributes have.
+func (o *Object) Size() int {
+	return len(o.ID) + len(o.Label) + len(o.Modulus) + len(o.Exponent) + len(o.ECParams) + len(o.ECPoint) + len(o.Value)
+}
+
 func (o *Object) check() error {
+	if len(o.Label) > MaxLabel {
+		return fmt.Errorf("%w: a label of %d octets", ErrFrame, len(o.Label))
+	}
 	for _, attribute := range [][]byte{o.ID, o.Modulus, o.Exponent, o.ECParams, o.ECPoint, o.Value} {
 		if len(attribute) > MaxAttribute {
 			return fmt.Errorf("%w: an attribute of %d octets", ErrFrame, len(attribute))

@@ -32,6 +32,8 @@ const (
 	MaxSlots     = 64
 	MaxObjects   = 512      // per token
 	MaxAttribute = 32 << 10 // octets
+	MaxLabel     = 200      // octets of an object's label
+	MaxContent   = 2 << 20  // octets of all objects of a token together, so that they fit a frame in base64
 )
 
 // Op names what a call asks for.
@@ -190,8 +192,15 @@ func readBody(r io.Reader, size int64) ([]byte, error) {
 	return body.Bytes(), err
 }
 
-// Decode reads JSON strictly: one value, no unknown names.
+// maxBraces is more than MaxObjects objects have, even with labels of nothing else. An empty object takes two octets in a
+// frame and two hundred in memory.
+const maxBraces = MaxObjects * (MaxLabel + 2)
+
+// Decode reads JSON strictly: one value, no unknown names, not more objects than anybody says.
 func Decode(b []byte, v any) error {
+	if n := bytes.Count(b, []byte("{")); n > maxBraces {
+		return fmt.Errorf("%w: %d objects", ErrFrame, n)
+	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {

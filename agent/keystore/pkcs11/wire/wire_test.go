@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"encoding/json"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -220,4 +221,45 @@ func FuzzReadAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestAFrameOfEmptyObjectsTakesLittleMemory(t *testing.T) {
+	for _, name := range []string{"objects", "tokens"} {
+		t.Run(name, func(t *testing.T) {
+			result := json.RawMessage(`{"` + name + `":[` + strings.Repeat("{},", wire.MaxJSON/4) + `{}]}`)
+			var frame bytes.Buffer
+			require.NoError(t, wire.Write(&frame, wire.Answer{Result: result}, nil))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			var answer wire.Answer
+			_, err := wire.Read(&frame, &answer)
+			if err == nil && name == "objects" {
+				err = wire.Decode(answer.Result, new(wire.ObjectsResult))
+			} else if err == nil {
+				err = wire.Decode(answer.Result, new(wire.TokensResult))
+			}
+			runtime.ReadMemStats(&after)
+			require.ErrorIs(t, err, wire.ErrFrame)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
+		})
+	}
+}
+
+func TestAsMuchAsATokenMaySayFitsAFrame(t *testing.T) {
+	var all wire.ObjectsResult
+	for range wire.MaxObjects {
+		all.Objects = append(all.Objects, wire.Object{
+			Class: wire.ClassCertificate, KeyType: wire.KeyRSA, Label: strings.Repeat("<", wire.MaxLabel/2) + strings.Repeat("{", wire.MaxLabel/2),
+			Value: make([]byte, wire.MaxContent/wire.MaxObjects-wire.MaxLabel),
+		})
+	}
+	require.NoError(t, all.Check())
+	result, err := json.Marshal(all)
+	require.NoError(t, err)
+	var frame bytes.Buffer
+	require.NoError(t, wire.Write(&frame, wire.Answer{Result: result}, nil))
+	var answer wire.Answer
+	_, err = wire.Read(&frame, &answer)
+	require.NoError(t, err)
+	require.NoError(t, wire.Decode(answer.Result, new(wire.ObjectsResult)))
 }
