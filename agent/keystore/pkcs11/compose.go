@@ -126,7 +126,7 @@ func (k *tokenKey) complete(place agent.Place, certificates []certificate) {
 	k.ID = keyID(place.ID, k.Public, k.ckaID)
 	var own *certificate
 	for i, c := range certificates {
-		if wire.Same(k.Public, c.PublicKey) && (own == nil || c.NotAfter.After(own.NotAfter)) {
+		if wire.Same(k.Public, c.PublicKey) && (own == nil || c.rather(*own)) {
 			own = &certificates[i]
 		}
 	}
@@ -143,10 +143,21 @@ func (k *tokenKey) complete(place agent.Place, certificates []certificate) {
 	k.Chain = chain(own.Certificate, certificates)
 }
 
+// rather says whether a certificate counts before another of the same key: one that somebody issued before one that the key
+// made for itself, which other programs keep in a new key's place, and then the one that lasts longer.
+func (c certificate) rather(other certificate) bool {
+	if own, others := selfIssued(c.Certificate), selfIssued(other.Certificate); own != others {
+		return others
+	}
+	return c.NotAfter.After(other.NotAfter)
+}
+
+func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }
+
 // chain returns the certificate and, as far as they are on the token, its issuers.
 func chain(own *x509.Certificate, certificates []certificate) [][]byte {
 	all := [][]byte{own.Raw}
-	for last := own; len(all) < maxChain && !bytes.Equal(last.RawIssuer, last.RawSubject); {
+	for last := own; len(all) < maxChain && !selfIssued(last); {
 		var issuer *x509.Certificate
 		for _, c := range certificates {
 			if bytes.Equal(c.RawSubject, last.RawIssuer) && last.CheckSignatureFrom(c.Certificate) == nil {

@@ -20,6 +20,9 @@
 // Listing asks for no PIN. A token that shows nothing of a key before log-in, not even its certificate, has the key all the
 // same: it is not listed, but who knows its ID can use it.
 //
+// Which keys are being made is noted in the agent's folder. What is left of one whose making was interrupted is deleted when
+// a key is next made on that token or deleted from it; a key with a certificate beside it never is.
+//
 // Not done here: initialising tokens, importing keys, EdDSA, RSA-PSS with other salts.
 package pkcs11
 

@@ -71,6 +71,7 @@ func TestKeysArePutTogetherFromObjects(t *testing.T) {
 	ca := issue(t, "CA", true, later, caKey.Public(), root, rootKey)
 	mine := issue(t, "Jan Kowalski", false, soon, key.Public(), ca, caKey)
 	renewed := issue(t, "Jan Kowalski", false, later, key.Public(), ca, caKey)
+	placeholder := issue(t, "placeholder", false, later, key.Public(), nil, key)
 	theirs := issue(t, "Anna Nowak", false, soon, other.Public(), ca, caKey)
 	hidden := wire.Object{Class: wire.ClassPrivate, ID: []byte("1"), KeyType: wire.KeyEC, Label: "klucz"}
 	place := agent.Place{ID: "place", Label: "Moja karta (1)", Hardware: true}
@@ -99,6 +100,9 @@ func TestKeysArePutTogetherFromObjects(t *testing.T) {
 		{"of two certificates the one that lasts longer counts",
 			[]wire.Object{publicOf(t, "1", key.Public()), certificateOf("1", mine), certificateOf("1", renewed)},
 			[]want{{key.Public(), []*x509.Certificate{renewed}, "Jan Kowalski"}}},
+		{"one that the key made for itself is a placeholder, however long it lasts",
+			[]wire.Object{publicOf(t, "1", key.Public()), certificateOf("2", placeholder), certificateOf("1", mine), certificateOf("3", placeholder)},
+			[]want{{key.Public(), []*x509.Certificate{mine}, "Jan Kowalski"}}},
 		{"a certificate under another ID is found by the key it holds",
 			[]wire.Object{publicOf(t, "1", key.Public()), certificateOf("9", mine)}, []want{{key.Public(), []*x509.Certificate{mine}, "Jan Kowalski"}}},
 		{"another key's certificate under this key's ID is nobody's",
