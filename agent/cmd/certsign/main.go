@@ -119,7 +119,7 @@ error is one line on stderr: {"error":{"code","message","detail","remedy"}}.`,
 	root.AddCommand(
 		c.runCommand(), c.openCommand(), c.sitesCommand(), c.enrollCommand(), c.listCommand(), c.signCommand(),
 		c.verifyCommand(), c.showCommand(), c.tokensCommand(), c.journalCommand(), c.exportCommand(), c.deleteCommand(), c.selftestCommand(),
-		c.importCommand(), c.backupCommand(), c.passwordCommand(), c.pinCommand(), c.versionCommand(),
+		c.importCommand(), c.backupCommand(), c.passwordCommand(), c.pinCommand(), c.trustCommand(), c.versionCommand(),
 	)
 	return root
 }
