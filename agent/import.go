@@ -125,7 +125,76 @@ func (a *Agent) importKeys(ctx context.Context, store string, found *pfx.Content
 // importCertificates lays each certificate beside its key; those above them come along. key_absent when none has one.
 func (a *Agent) importCertificates(ctx context.Context, store string, certificates []*x509.Certificate) ([]Identity, error) {
 	keys := slices.DeleteFunc(a.Keys(ctx), func(k Key) bool { return store != "" && k.Store != store })
-	known := slices.Clone(certificates)
+	all, err := a.layBeside(ctx, caller{origin: LocalOrigin}, keys, certificates, a.known(keys, certificates))
+	var stored []Identity
+	for _, l := range all {
+		if l.State != SaveKept {
+			stored = append(stored, l.Identity)
+		} else if err == nil {
+			err = problem.New(problem.BadRequest, "beside this key lies a newer certificate, %s", SerialHex(l.Certificate))
+		}
+	}
+	return stored, err
+}
+
+// laid is a key, what lies beside it now, and what became of the certificate that was to lie there.
+type laid struct {
+	Identity
+	State SaveState
+}
+
+// layBeside puts the newest certificate for each of keys beside it, with those above it among known, and returns the keys
+// that one was for. key_absent when there is none. The newer of two certificates for one key stays.
+func (a *Agent) layBeside(ctx context.Context, c caller, keys []Key, certificates, known []*x509.Certificate) ([]laid, error) {
+	var all []laid
+	for _, k := range keys {
+		leaf := newestFor(k.Public, certificates)
+		if leaf == nil {
+			continue
+		}
+		state, err := a.attach(ctx, c, &k, leaf, chainFrom(leaf, known))
+		if err != nil {
+			return all, err
+		}
+		all = append(all, laid{identityOf(k), state})
+	}
+	if len(all) == 0 {
+		return nil, problem.New(problem.KeyAbsent, "no key on this computer, or on a card or token in its readers, belongs to the certificate")
+	}
+	return all, nil
+}
+
+func (a *Agent) attach(ctx context.Context, c caller, k *Key, leaf *x509.Certificate, chain [][]byte) (SaveState, error) {
+	if held := parsed(k.Chain); len(held) > 0 {
+		switch same := held[0].Equal(leaf); {
+		case same && (len(k.Chain) >= len(chain) || !c.local()): // a page does not have a PIN asked for what is above it
+			return SavePresent, nil
+		case !same && held[0].NotBefore.After(leaf.NotBefore):
+			return SaveKept, nil
+		}
+	}
+	s, err := a.store(k.Store)
+	if err != nil {
+		return "", err
+	}
+	at, ok := s.(Attacher)
+	if !ok {
+		return "", problem.New(problem.Unsupported, "the store %q keeps no certificates", k.Store)
+	}
+	what := askFor{purpose: PurposeStore, document: displayName(leaf.RawSubject), queue: true}
+	err = a.withPIN(ctx, c, what, func(ask AskPIN) error { return at.Attach(ctx, k.ID, chain, ask) })
+	if err != nil {
+		return "", err
+	}
+	k.Chain = chain
+	return SaveStored, a.record(Entry{
+		Event: LogCertificate, Origin: c.origin.String(), Request: c.request, Store: k.Store, Key: k.ID, Certificate: SerialHex(leaf),
+	})
+}
+
+// known are the certificates from which a chain can be put together: those given, and those that lie beside keys or wait to.
+func (a *Agent) known(keys []Key, given []*x509.Certificate) []*x509.Certificate {
+	known := slices.Clone(given)
 	for _, k := range keys {
 		known = append(known, parsed(k.Chain)...)
 	}
@@ -134,47 +203,7 @@ func (a *Agent) importCertificates(ctx context.Context, store string, certificat
 			known = append(known, parsed(c.Chain)...)
 		}
 	}
-	var stored []Identity
-	for _, k := range keys {
-		leaf := newestFor(k.Public, certificates)
-		if leaf == nil {
-			continue
-		}
-		if err := a.importCertificate(ctx, &k, leaf, chainFrom(leaf, known)); err != nil {
-			return stored, err
-		}
-		stored = append(stored, identityOf(k))
-	}
-	if len(stored) == 0 {
-		return nil, problem.New(problem.KeyAbsent, "no key on this computer, or on a card or token in its readers, belongs to the certificate")
-	}
-	return stored, nil
-}
-
-func (a *Agent) importCertificate(ctx context.Context, k *Key, leaf *x509.Certificate, chain [][]byte) error {
-	if held := parsed(k.Chain); len(held) > 0 {
-		switch {
-		case held[0].Equal(leaf) && len(k.Chain) >= len(chain):
-			return nil
-		case !held[0].Equal(leaf) && held[0].NotBefore.After(leaf.NotBefore):
-			return problem.New(problem.BadRequest, "beside this key lies a newer certificate, %s", SerialHex(held[0]))
-		}
-	}
-	s, err := a.store(k.Store)
-	if err != nil {
-		return err
-	}
-	at, ok := s.(Attacher)
-	if !ok {
-		return problem.New(problem.Unsupported, "the store %q keeps no certificates", k.Store)
-	}
-	what := askFor{purpose: PurposeStore, document: displayName(leaf.RawSubject), queue: true}
-	err = a.withPIN(ctx, caller{origin: LocalOrigin}, what, func(ask AskPIN) error { return at.Attach(ctx, k.ID, chain, ask) })
-	if err != nil {
-		return err
-	}
-	k.Chain = chain
-	return a.record(Entry{Event: LogCertificate, Origin: LocalOrigin.String(), Store: k.Store, Key: k.ID, Certificate: SerialHex(leaf)})
+	return known
 }
 
 func identityOf(k Key) Identity {

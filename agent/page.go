@@ -294,12 +294,13 @@ func (c caller) awaiting(what string) {
 type method func(a *Agent, ctx context.Context, c caller, params json.RawMessage) (any, error)
 
 var methods = map[string]method{
-	MethodStatus:       (*Agent).doStatus,
-	MethodCertificates: (*Agent).doCertificates,
-	MethodEnroll:       (*Agent).doEnroll,
-	MethodEnrollFinish: (*Agent).doEnrollFinish,
-	MethodSign:         (*Agent).doSign,
-	MethodCancel:       (*Agent).doCancel,
+	MethodStatus:          (*Agent).doStatus,
+	MethodCertificates:    (*Agent).doCertificates,
+	MethodCertificateSave: (*Agent).doCertificateSave,
+	MethodEnroll:          (*Agent).doEnroll,
+	MethodEnrollFinish:    (*Agent).doEnrollFinish,
+	MethodSign:            (*Agent).doSign,
+	MethodCancel:          (*Agent).doCancel,
 }
 
 // readParams decodes a request's parameters; absent ones are the zero value.

@@ -36,12 +36,13 @@ type WireError struct {
 
 // The methods.
 const (
-	MethodStatus       = "status"
-	MethodCertificates = "certificates"
-	MethodEnroll       = "enroll"
-	MethodEnrollFinish = "enroll.finish"
-	MethodSign         = "sign"
-	MethodCancel       = "cancel"
+	MethodStatus          = "status"
+	MethodCertificates    = "certificates"
+	MethodCertificateSave = "certificate.save"
+	MethodEnroll          = "enroll"
+	MethodEnrollFinish    = "enroll.finish"
+	MethodSign            = "sign"
+	MethodCancel          = "cancel"
 )
 
 // The events. Each carries the id of the request that it belongs to, except EventReady.
@@ -82,6 +83,33 @@ type CertificateResult struct {
 type CertificatesResult struct {
 	Certificates []CertificateResult `json:"certificates"`
 }
+
+// CertificateSaveParams hands over a certificate of the site's own CA, to be put beside its key, wherever that is.
+type CertificateSaveParams struct {
+	Certificates []string `json:"certificates"` // base64 DER: the certificate, then those above it
+}
+
+// CertificateSaveResult answers certificate.save: an entry for each key that the certificate is for. That is more than
+// one only where a key was copied.
+type CertificateSaveResult struct {
+	Saved []SavedCertificate `json:"saved"`
+}
+
+// SavedCertificate is the certificate that lies beside a key now.
+type SavedCertificate struct {
+	CertificateResult
+	State SaveState `json:"state"`
+}
+
+// SaveState is what became of a certificate that was to lie beside its key.
+type SaveState string
+
+// The states.
+const (
+	SaveStored  SaveState = "stored"
+	SavePresent SaveState = "present" // it lay there already, and nothing was done
+	SaveKept    SaveState = "kept"    // a newer one lies there, and stays
+)
 
 // EnrollParams asks for a key and a CSR. Store and Key are wishes: the person decides. CA, when given, must be the URL
 // of the site's own CA, or the request is refused with ca_mismatch: a page never says where an agent enrols.

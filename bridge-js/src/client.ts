@@ -1,6 +1,6 @@
 import type { CallOptions, Channel } from './channel.js';
 import { CertSignError, fromWire } from './errors.js';
-import type { AgentEvent, Ceremony, Certificate, SignAnswer, Status, WireError } from './protocol.js';
+import type { AgentEvent, Ceremony, Certificate, SavedCertificate, SignAnswer, Status, WireError } from './protocol.js';
 import { sha256 } from './sha256.js';
 
 export interface EnrollOptions extends CallOptions {
@@ -80,6 +80,16 @@ export class Client {
   /** The second leg of an enrolment alone: takes up one that was interrupted after its token was given out. */
   finish(ceremony: string, token: string, options?: CallOptions): Promise<Certificate> {
     return this.#channel.call('enroll.finish', { ceremony, token }, options);
+  }
+
+  /**
+   * Has a certificate of this site's own CA put beside its key, wherever on this computer that is. `certificates` are DER in
+   * base64: the certificate, and after it those above it, as far as they are at hand. The agent asks for a password or PIN where
+   * the key's store wants one, and for nothing when the certificate is there already. The answer has an entry for each copy of
+   * the key; `key_absent` when there is none, or when another authority's certificate lies beside it.
+   */
+  async save(certificates: readonly string[], options?: CallOptions): Promise<SavedCertificate[]> {
+    return (await this.#channel.call<{ saved: SavedCertificate[] }>('certificate.save', { certificates }, options)).saved;
   }
 
   /**

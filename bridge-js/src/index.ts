@@ -5,5 +5,5 @@ export { Client, type DocumentToSign, type EnrollOptions, type SignedDocument, t
 export { CertSignError } from './errors.js';
 export { describe } from './describe.js';
 export type { Code, Text } from './errors.generated.js';
-export type { AgentEvent, Ceremony, Certificate, Evidence, Status } from './protocol.js';
+export type { AgentEvent, Ceremony, Certificate, Evidence, SavedCertificate, SaveState, Status } from './protocol.js';
 export type { CallOptions } from './channel.js';

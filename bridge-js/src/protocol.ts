@@ -54,6 +54,17 @@ export interface Certificate {
   store: string;
 }
 
+/**
+ * What became of a certificate that was to be saved. `stored`: it lies beside its key now; `present`: it lay there already;
+ * `kept`: a newer one of the same key lies there and stays.
+ */
+export type SaveState = 'stored' | 'present' | 'kept';
+
+/** The certificate that lies beside a key now. */
+export interface SavedCertificate extends Certificate {
+  state: SaveState;
+}
+
 /** How a key came to be, in the agent's word; no card or token attests it. */
 export interface Evidence {
   store: string;

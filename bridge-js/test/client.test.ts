@@ -85,6 +85,34 @@ describe('calls', () => {
   });
 });
 
+describe('save', () => {
+  test('hands over the certificates as they are, and tells what became of each', async () => {
+    const events: unknown[] = [];
+    world.answer = (f, p) => {
+      expect(f).toMatchObject({ method: 'certificate.save', params: { certificates: ['AA==', 'AQ=='] } });
+      p.say({ id: f.id, event: 'awaiting-user', data: { for: 'pin' } });
+      p.say({ id: f.id, result: { saved: [{ serial: '0a', store: 'pkcs11', state: 'stored' }, { serial: '0a', store: 'keyfile', state: 'present' }] } });
+    };
+    const saved = await client.save(['AA==', 'AQ=='], { onEvent: (e) => events.push(e) });
+    expect(saved.map((s) => [s.store, s.state])).toEqual([['pkcs11', 'stored'], ['keyfile', 'present']]);
+    expect(events).toEqual([{ event: 'awaiting-user', data: { for: 'pin' } }]);
+  });
+
+  test('a key that is not on this computer is key_absent', async () => {
+    world.answer = (f, p) => p.say({ id: f.id, error: fail('key_absent') });
+    expect(await client.save(['AA==']).catch((e) => e.code)).toBe('key_absent');
+  });
+
+  test('aborting closes the question for the PIN', async () => {
+    const stop = new AbortController();
+    world.answer = (f, p) => p.say({ id: f.id, event: 'awaiting-user', data: { for: 'pin' } });
+    const saving = client.save(['AA=='], { signal: stop.signal, onEvent: () => stop.abort(new Error('enough')) });
+    await expect(saving).rejects.toThrow('enough');
+    const [asked, cancel] = world.sockets[0]!.sent;
+    expect(cancel).toMatchObject({ method: 'cancel', params: { id: asked!.id } });
+  });
+});
+
 describe('enroll', () => {
   const ceremony = { ceremony: 'c1', csr: 'AA==', csrSHA256: 'ff', evidence: { store: 'keyfile', hardware: false, algorithm: 'p256' } };
 

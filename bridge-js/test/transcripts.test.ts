@@ -100,6 +100,7 @@ async function replay(t: Transcript): Promise<void> {
     let last = page;
     if (page.method === 'status') result = client.status();
     else if (page.method === 'certificates') result = client.certificates().then((certificates) => ({ certificates }));
+    else if (page.method === 'certificate.save') result = client.save(fill(page.params.certificates)).then((saved) => ({ saved }));
     else if (page.method === 'enroll.finish') result = client.finish(fill(page.params.ceremony), page.params.token);
     else if (page.method === 'enroll') {
       const finish = pages[0]?.method === 'enroll.finish' ? pages.shift() : undefined;

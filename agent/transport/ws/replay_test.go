@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
@@ -122,9 +123,10 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// stage makes the agent that the transcript was written for.
-func stage(t *testing.T, tr *transcript) *server {
+// stage makes the agent that the transcript was written for, and what the page has from elsewhere.
+func stage(t *testing.T, tr *transcript) (*server, map[string]any) {
 	t.Helper()
+	bound := map[string]any{}
 	h, err := home.Open(testtool.TempDir(t))
 	require.NoError(t, err)
 	store := keyfile.New(h.Path("keys"), keyfile.WithIterations(1000))
@@ -136,7 +138,7 @@ func stage(t *testing.T, tr *transcript) *server {
 		Enroller: desk, Now: now,
 	})
 	require.NoError(t, err)
-	root := testpki.Root(t)
+	root, foreign := testpki.Root(t), testpki.Root(t, testpki.Named("TEST other root"))
 	site := agent.Site{
 		Name: "portal", Origin: parse(t, portal), CA: "https://127.0.0.1:1", Roots: pemOf(root),
 		Allow: []agent.Operation{agent.MayList, agent.MaySign, agent.MayEnroll},
@@ -150,7 +152,11 @@ func stage(t *testing.T, tr *transcript) *server {
 	case "expired":
 		certify(t, store, root, testpki.Expired())
 	case "foreign":
-		certify(t, store, testpki.Root(t, testpki.Named("TEST other root")))
+		certify(t, store, foreign)
+	case "apart":
+		bound["$certificate"] = issue(t, store, root)
+	case "foreign-apart":
+		bound["$certificate"] = issue(t, store, foreign)
 	}
 	transport, err := ws.Listen(ws.Config{Ports: []int{0}})
 	require.NoError(t, err)
@@ -167,17 +173,16 @@ func stage(t *testing.T, tr *transcript) *server {
 		_, err = agent.VerifyJournal(h, nil)
 		assert.NoError(t, err)
 	})
-	return &server{t: t, home: h, agent: a, ws: transport}
+	return &server{t: t, home: h, agent: a, ws: transport}, bound
 }
 
 // replay plays the page.
 func replay(t *testing.T, tr *transcript) {
 	t.Helper()
-	s := stage(t, tr)
+	s, bound := stage(t, tr)
 	origin := tr.Origin
 	conn, err := s.dial(origin, tr.Subprotocols...)
 	require.NoError(t, err)
-	bound := map[string]any{}
 	for n, st := range tr.Steps {
 		where := fmt.Sprintf("step %d", n+1)
 		switch {
@@ -296,8 +301,22 @@ func pemOf(a *testpki.Authority) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.DER}))
 }
 
-// certify makes a key in the store, in the only way there is, and stores a certificate beside it.
+// certify makes a key in the store, and stores a certificate beside it.
 func certify(t *testing.T, store *keyfile.Store, root *testpki.Authority, options ...testpki.Option) {
+	t.Helper()
+	key, leaf := enrol(t, store, root, options...)
+	require.NoError(t, store.Attach(t.Context(), key, [][]byte{leaf.DER}, scripted{&transcript{}}.AskPIN))
+}
+
+// issue makes a key in the store, and returns the certificate for it (base64 DER), which does not lie beside it.
+func issue(t *testing.T, store *keyfile.Store, root *testpki.Authority) string {
+	t.Helper()
+	_, leaf := enrol(t, store, root)
+	return base64.StdEncoding.EncodeToString(leaf.DER)
+}
+
+// enrol makes a key in the only way there is.
+func enrol(t *testing.T, store *keyfile.Store, root *testpki.Authority, options ...testpki.Option) (key string, leaf *testpki.Leaf) {
 	t.Helper()
 	h, err := home.Open(testtool.TempDir(t))
 	require.NoError(t, err)
@@ -312,8 +331,7 @@ func certify(t *testing.T, store *keyfile.Store, root *testpki.Authority, option
 	require.NoError(t, err)
 	csr, err := x509.ParseCertificateRequest(c.CSR)
 	require.NoError(t, err)
-	leaf := root.Leaf(append([]testpki.Option{testpki.WithKey(publicKey{csr.PublicKey})}, options...)...)
-	require.NoError(t, store.Attach(t.Context(), c.Key, [][]byte{leaf.DER}, yes.AskPIN))
+	return c.Key, root.Leaf(append([]testpki.Option{testpki.WithKey(publicKey{csr.PublicKey})}, options...)...)
 }
 
 // publicKey is all that a CA has of a user's key.

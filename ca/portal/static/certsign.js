@@ -444,6 +444,15 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			}, options);
 		}
 		/**
+		* Has a certificate of this site's own CA put beside its key, wherever on this computer that is. `certificates` are DER in
+		* base64: the certificate, and after it those above it, as far as they are at hand. The agent asks for a password or PIN where
+		* the key's store wants one, and for nothing when the certificate is there already. The answer has an entry for each copy of
+		* the key; `key_absent` when there is none, or when another authority's certificate lies beside it.
+		*/
+		async save(certificates, options) {
+			return (await this.#channel.call("certificate.save", { certificates }, options)).saved;
+		}
+		/**
 		* Has documents signed by the person, who sees them in the agent's window. Each document has its own result or error; the
 		* promise fails only when nothing could be signed at all.
 		*/
@@ -1248,7 +1257,7 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 			pl: {
 				message: "PIN lub hasło są nieprawidłowe.",
 				reason: "Popełniono błąd przy wpisywaniu, włączony jest Caps Lock albo hasło należy do innego klucza.",
-				remedy: "Spróbuj ponownie, zachowując ostrożność: po kilku błędnych próbach karta zablokuje PIN."
+				remedy: "Spróbuj ponownie, ale ostrożnie: po kilku błędnych próbach karta zablokuje PIN."
 			}
 		},
 		pin_locked: {
