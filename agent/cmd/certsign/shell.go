@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"certsign/agent"
@@ -64,9 +65,19 @@ func (s *shell) choosePlace(places []agent.Place) (agent.Place, error) {
 	return chosen, usagef("say with --place which of: %s", "podaj w --place, które z: %s", strings.Join(fits, ", "))
 }
 
+// tokenID is what IDs of tokens look like. No token is called so by its label: it could pose as one that is not there.
+var tokenID = regexp.MustCompile(`^[0-9a-f]{32}(-[0-9]+)?$`)
+
 // named says whether a person means that place: by its ID, or by its label, with or without the serial number.
 func named(p agent.Place, name string) bool {
-	return p.ID == name || p.Label == name || strings.HasPrefix(p.Label, name+" ")
+	if p.ID == name || tokenID.MatchString(name) {
+		return p.ID == name
+	}
+	label := p.Label
+	if end := strings.LastIndex(label, " ("); end >= 0 && strings.HasSuffix(label, ")") {
+		label = label[:end]
+	}
+	return p.Label == name || label == name
 }
 
 // algorithm is --key, or P-256 where the place makes it, or what it makes.
