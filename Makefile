@@ -27,7 +27,7 @@ TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/
 # One package at a time: they share one Windows store.
 WINE := CERTSIGN_WINDOWS=$(CURDIR)/build/wine-pkcs11 CGO_ENABLED=0 GOOS=windows go test -p 1 -timeout 20m -exec $(CURDIR)/.ci/wine
 
-.PHONY: help build demo run test test-windows lint bench conformance fuzz soak vectors windows clean tools-demo tools-test node-demo node-test
+.PHONY: help build demo run test test-windows lint bench conformance fuzz soak screens package vectors windows clean tools-demo tools-test node-demo node-test
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -125,7 +125,17 @@ soak: tools-test build ## kill -9 of agent and CA at every step of an enrolment,
 	CERTSIGN_SOAK=$(COUNT) go test -count 1 -timeout 3h -v ./internal/soak
 	CERTSIGN_SOAK=$(COUNT) go test -count 1 -timeout 3h -v -run 'TestPKCS11Tokens/TestAnotherProgram' ./agent
 
-vectors: ## test vectors from fixed keys and clock
+screens: tools-demo node-demo build ## a picture of every page and window, in Polish and English, to build/screens
+	node testdata/e2e/demo.mjs --screens
+
+package: build windows ## the programs as archives for Linux and Windows, in build/package
+	rm -rf build/package && mkdir -p build/package
+	tar -C build/bin --transform 's,^,certsign/,' -czf build/package/certsign-linux-$$(go env GOARCH).tar.gz certsign certsign-pkcs11 -C $(CURDIR) README.md LICENSE
+	tar -C build/bin --transform 's,^,customs-ca/,' -czf build/package/customs-ca-linux-$$(go env GOARCH).tar.gz customs-ca -C $(CURDIR) README.md LICENSE
+	tar -C build/windows --transform 's,^,certsign/,' -czf build/package/certsign-windows-amd64.tar.gz certsign.exe certsign-pkcs11.exe certsign-pkcs11-32.exe -C $(CURDIR) README.md LICENSE
+	@ls -l build/package
+
+vectors: ## what is generated: the catalogue of errors for TypeScript and the library's README
 	go generate ./...
 
 clean: ## remove what was built
