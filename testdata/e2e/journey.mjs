@@ -6,7 +6,7 @@ import { until } from './lib/processes.mjs';
 import { ocsp, openKeystore, refuseXML, serialOf, tokenObjects, verifyCertificate } from './lib/judges.mjs';
 import { numbersOf } from './lib/recorder.mjs';
 import { openPortal, raise } from './lib/stage.mjs';
-import { declaration, declare, exported, judgeOf, obtain, sha256 } from './tasks.mjs';
+import { declaration, declare, exported, judgeOf, obtain, putBack, sha256 } from './tasks.mjs';
 
 export async function journey(dir) {
   part('Three programs on this computer');
@@ -81,6 +81,7 @@ export async function journey(dir) {
     assert.match(text, /never extractable/);
     assert.ok(text.replace(/\s/g, '').toLowerCase().includes(onCard.serial.replace(/^0+/, '')) || /subject:.*CN/i.test(text), text);
   });
+  await putBack(world, person, onCard);
   await declare(world, person, { source: exported, certificate: onCard, expect: 'sent', name: 'export' });
 
   part('Suspension, resumption, revocation');

@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { assert, step } from './lib/steps.mjs';
-import { certificateText, crlOf, ocsp, pdfText, serialOf, toPEM, verifyCertificate, verifyXML } from './lib/judges.mjs';
+import { run } from './lib/processes.mjs';
+import { certificateText, crlOf, ocsp, pdfText, serialOf, toPEM, tokenObjects, verifyCertificate, verifyXML } from './lib/judges.mjs';
 import { root } from './lib/require.mjs';
 
 export const declaration = `${root}/testdata/messages/import-declaration.xml`;
@@ -46,7 +47,7 @@ export async function obtain(world, person, { store, algorithm }) {
   const serial = person.path().split('/').at(-2);
   const pem = `${dir}/${store}.pem`;
   await step('save the certificate; openssl verify -crl_check and openssl ocsp say good', async () => {
-    const saved = await person.download('#save-certificate', `${store}.cer`);
+    const saved = await person.download('#download-certificate', `${store}.cer`);
     toPEM(readFileSync(saved), pem);
     assert.equal(serialOf(pem).replace(/^0+/, ''), serial.replace(/^0+/, ''));
     const text = await certificateText(pem);
@@ -56,6 +57,10 @@ export async function obtain(world, person, { store, algorithm }) {
     assert.equal(await verifyCertificate({ ...judge, pem, dir }), 'good');
     assert.equal(await ocsp({ ...judge, pem }), 'good');
     await crlOf(pem, `${dir}/crl.pem`);
+  });
+  await step('“Save certificate”: CertSign has it beside its key already, and asks nothing', async () => {
+    assert.equal(await save(person), 'present');
+    await person.picture(`saved-${store}`);
   });
   const code = await step('download the confirmation; pdftotext reads the name with its Polish letters and the verification code', async () => {
     const pdf = await person.download('#download-pdf', `${store}-confirmation.pdf`);
@@ -72,6 +77,49 @@ export async function obtain(world, person, { store, algorithm }) {
     await person.picture(`certificates-after-${store}`);
   });
   return { store, algorithm, serial, pem, code, secret };
+}
+
+/** Presses “Save certificate” on a certificate's page, does what the person does then, and returns what the page says of it. */
+async function save(person, answer = async () => {}) {
+  await person.page.click('#save-certificate');
+  await answer();
+  await person.page.locator('#save-certificate[data-saved], #agent-problem:not([hidden])').first().waitFor();
+  assert.equal(await person.said(), '');
+  return person.page.getAttribute('#save-certificate', 'data-saved');
+}
+
+/** Loses a certificate from the card, with the card's own tool, and has the portal's “Save certificate” put it back. */
+export async function putBack(world, person, { serial, secret }) {
+  const { agent, card, hands, keyboard } = world;
+  const listed = async () => {
+    const { certificates, keys } = JSON.parse((await agent.certsign('--json', 'list')).stdout);
+    return { certificate: certificates.find((c) => c.serial.replace(/^0+/, '') === serial.replace(/^0+/, '')), keys };
+  };
+  await step('pkcs11-tool deletes the certificate from the card; certsign list has its key without one', async () => {
+    const { certificate } = await listed();
+    const id = /Private Key Object[\s\S]*?ID: +([0-9a-f]+)/.exec(await tokenObjects(card.module, card))[1];
+    await run('pkcs11-tool', ['--module', card.module, '--token-label', card.label, '--login', '--pin', card.pin, '--delete-object', '--type', 'cert', '--id', id], { env: card.env });
+    const { certificate: gone, keys } = await listed();
+    assert.equal(gone, undefined);
+    assert.deepEqual(keys.map((k) => k.key), [certificate.key]);
+  });
+  await step('“Save certificate” asks for the PIN; when the person cancels, nothing is changed', async () => {
+    await person.go(`/my/certificates/${serial}`);
+    await person.page.click('#save-certificate');
+    await keyboard.cancel();
+    await person.page.locator('#agent-problem:not([hidden])').waitFor();
+    assert.equal(await person.page.innerText('#agent-problem-code'), 'user_cancelled');
+    assert.equal((await listed()).certificate, undefined);
+  });
+  await step('“Save certificate” and the PIN: CertSign finds the key on the card and puts the certificate beside it; certsign list shows it', async () => {
+    assert.equal(await save(person, () => keyboard.pin(secret, { picture: hands.picture('pin-save') })), 'stored');
+    await person.picture('saved-again');
+    assert.match(await person.page.innerText('#agent-hint'), /PKCS#11/);
+    const { certificate, keys } = await listed();
+    assert.equal(certificate?.store, 'pkcs11');
+    assert.deepEqual(keys, []);
+    assert.match(await tokenObjects(card.module, card), new RegExp(serial.replace(/^0+/, ''), 'i'));
+  });
 }
 
 /** Signs a declaration with a certificate and submits it. Returns the signed file. */
