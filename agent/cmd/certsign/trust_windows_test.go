@@ -5,6 +5,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,8 +19,15 @@ import (
 	"certsign/internal/testtool"
 )
 
-// TestAnAuthorityComesIntoTheWindowsStoresAndLeavesThem goes the way of an installer and its uninstaller.
+// trustCall holds the arguments of certsign in a process that this test starts.
+const trustCall = "CERTSIGN_TEST_TRUST_CALL"
+
+// TestAnAuthorityComesIntoTheWindowsStoresAndLeavesThem goes the way of an installer and its uninstaller, each in a process
+// of its own.
 func TestAnAuthorityComesIntoTheWindowsStoresAndLeavesThem(t *testing.T) {
+	if args := os.Getenv(trustCall); args != "" {
+		os.Exit(run(strings.Split(args, "\n"), os.Stdin, os.Stdout, os.Stderr))
+	}
 	testtool.Wine(t, "trust", "the test writes to the certificate stores of the computer")
 	dir := testtool.TempDir(t)
 	file := func(name string, der []byte) string {
@@ -28,10 +36,17 @@ func TestAnAuthorityComesIntoTheWindowsStoresAndLeavesThem(t *testing.T) {
 		return path
 	}
 	home := filepath.Join(dir, "home")
+	self, err := os.Executable()
+	require.NoError(t, err)
 	call := func(want int, args ...string) (out, errs string) {
 		t.Helper()
 		var o, e bytes.Buffer
-		require.Equal(t, want, run(append([]string{"--home", home, "trust"}, args...), strings.NewReader(""), &o, &e), "%s: %s%s", args, &o, &e)
+		cmd := exec.Command(self, "-test.run=^"+t.Name()+"$", "-test.count=1")
+		cmd.Env = append(os.Environ(), trustCall+"="+strings.Join(append([]string{"--home", home, "trust"}, args...), "\n"))
+		cmd.Stdout, cmd.Stderr = &o, &e
+		_ = cmd.Run() // its status says more
+		require.NotNil(t, cmd.ProcessState, "%s", args)
+		require.Equal(t, want, cmd.ProcessState.ExitCode(), "%s: %s%s", args, &o, &e)
 		return o.String(), e.String()
 	}
 	states := func(args ...string) (all []csp.State) {
@@ -66,8 +81,8 @@ func TestAnAuthorityComesIntoTheWindowsStoresAndLeavesThem(t *testing.T) {
 	assert.Regexp(t, `(?m)^certsign: jest już w LocalMachine\\Root: .*; przeznaczenie: podpisywanie dokumentów, odpowiedzi OCSP$`, errs)
 	assert.Equal(t, []csp.State{csp.Kept, csp.Kept}, states("add", "--root", rootFile, "--issuer", issuerFile))
 	out, _ = call(exitDone, "list", "--lang", "en")
+	assert.Regexp(t, `(?m)^CA +.*CN=Trial issuing CA`, out)
 	assert.Regexp(t, `(?m)^Root +.*CN=Trial root of an installer.*document signing, OCSP responses +[0-9a-f]{64}$`, out)
-	assert.Equal(t, []csp.State{csp.Kept, csp.Kept}, states("list"))
 	assert.Equal(t, []csp.State{csp.Removed, csp.Removed}, states("remove"))
 	_, errs = call(exitDone, "remove", "--lang", "en")
 	assert.Equal(t, "certsign: nothing to remove\n", errs)
@@ -82,8 +97,10 @@ func TestAnAuthorityComesIntoTheWindowsStoresAndLeavesThem(t *testing.T) {
 		"an end certificate":  {[]string{"--root", file("leaf.crt", root.Leaf(named("Jan")).DER)}, "bad_request: This is no certificate of a certification authority"},
 		"a file that is none": {[]string{"--root", filepath.Join(dir, "nothing.crt")}, "document_unreadable: The file"},
 	} {
-		_, errs := call(exitProblem, append([]string{"add", "--lang", "en"}, refusal.args...)...)
-		assert.Contains(t, errs, refusal.want, name)
+		var out, errs bytes.Buffer
+		args := append([]string{"--home", home, "--lang", "en", "trust", "add"}, refusal.args...)
+		assert.Equal(t, exitProblem, run(args, strings.NewReader(""), &out, &errs), name)
+		assert.Contains(t, errs.String(), refusal.want, name)
 	}
 	assert.Empty(t, states("list"))
 	assert.NoDirExists(t, home, "an installer is nobody in particular")

@@ -160,6 +160,8 @@ func TestACertificateOfSomebodyElseStaysAsItIs(t *testing.T) {
 			assert.Equal(t, Added, placed[0].State)
 			assert.Equal(t, Foreign, placed[1].State)
 			assert.False(t, placed[1].Limited(), "and that is said")
+			assert.Error(t, placed[1].write(limit), "nor is it replaced when it came between two steps")
+			assert.NoError(t, placed[1].takeOut())
 			_, limited := usages(t, rootStore, root.DER)
 			assert.False(t, limited)
 
