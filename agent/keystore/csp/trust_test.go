@@ -86,6 +86,7 @@ func TestOnlyAnAuthorityThatMayBeTrustedIsRead(t *testing.T) {
 		"an expired root":                       {trialRoot(t, testpki.Expired()).DER, nil, problem.CertificateExpired, NotValidNow},
 		"a root that is not valid yet":          {trialRoot(t, testpki.NotYetValid()).DER, nil, problem.CertificateExpired, NotValidNow},
 		"an expired issuer":                     {root.DER, [][]byte{trialIssuer(root, testpki.Expired()).DER}, problem.CertificateExpired, NotValidNow},
+		"a root with a short key":               {trialRoot(t, testpki.WithKind(testpki.RSA1024)).DER, nil, problem.KeyWeak, Weak},
 		"an issuer as a root":                   {issuer.DER, nil, problem.CAMismatch, NoRoot},
 		"a root whose signature is forged":      {forged, nil, problem.CAMismatch, NoRoot},
 		"a root signed by another of its name":  {root.Reissue(twin).DER, nil, problem.CAMismatch, NoRoot},
