@@ -169,7 +169,7 @@ func statedOrigin(c catalogue, s *keyorigin.Statement) string {
 	}
 	facts := []string{store}
 	if s.By != "" {
-		facts[0] += " (" + s.By + ")"
+		facts[0] = c.text("origin.by", store, strings.NewReplacer("“", `"`, "”", `"`, "„", `"`).Replace(s.By)) // its words are not ours
 	}
 	if s.Local != "" {
 		facts = append(facts, c.text("origin.local."+s.Local))

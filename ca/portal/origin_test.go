@@ -26,15 +26,15 @@ func TestTheOriginOfAKeyIsShownAsTheAgentsWord(t *testing.T) {
 		require.NoError(t, err)
 		return w.issueFor(csr, key)
 	}
-	card := issue("card", keyorigin.Statement{Store: "pkcs11", Hardware: true, By: "<b>Karta</b> EP-2", Local: "yes", NeverExtractable: "yes"})
+	card := issue("card", keyorigin.Statement{Store: "pkcs11", Hardware: true, By: "<b>Karta</b> ”EP-2", Local: "yes", NeverExtractable: "yes"})
 	unknown := issue("unknown", keyorigin.Statement{Store: "enclave"})
 	silent, _ := w.certified(w.person, "silent")
 
 	for _, c := range []struct {
 		serial, language, want string
 	}{
-		{card.Serial, "pl", "według programu CertSign (nie sprawdzono): karta lub token (PKCS#11) (<b>Karta</b> EP-2); klucz powstał w tym miejscu; klucza nigdy nie można było skopiować"},
-		{card.Serial, "en", "as stated by CertSign (not verified): a card or token (PKCS#11) (<b>Karta</b> EP-2); the key was made there; the key could be copied out at no time"},
+		{card.Serial, "pl", "według programu CertSign (nie sprawdzono): karta lub token (PKCS#11) („<b>Karta</b> \"EP-2”); klucz powstał w tym miejscu; klucza nigdy nie można było skopiować"},
+		{card.Serial, "en", "as stated by CertSign (not verified): a card or token (PKCS#11) (“<b>Karta</b> \"EP-2”); the key was made there; the key could be copied out at no time"},
 		{unknown.Serial, "en", "as stated by CertSign (not verified): enclave"},
 		{silent.Serial, "pl", "nie podano"},
 		{silent.Serial, "en", "not stated"},
