@@ -88,7 +88,7 @@ func (s *foreignSuite) putInto(name string, der []byte, key *foreign) {
 	s.Require().NoError(windows.CertAddCertificateContextToStore(store, ctx, windows.CERT_STORE_ADD_ALWAYS, nil))
 }
 
-func (s *foreignSuite) list() []agent.Key {
+func (s *bench) list() []agent.Key {
 	keys, err := s.rig.Store().List(s.ctx)
 	s.Require().NoError(err)
 	return keys

@@ -1,14 +1,9 @@
 package agent_test
 
 import (
-	"crypto/rand"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"testing"
 	"unsafe"
 
@@ -36,20 +31,76 @@ func onlyWine(t *testing.T) {
 
 func newCSPRig(t *testing.T) rig {
 	r := cspRig{chains: filepath.Join(testtool.TempDir(t), "csp")}
-	r.Remove(t)
-	t.Cleanup(func() { r.Remove(t) })
+	clear := func() {
+		for _, key := range append(cspKeys, cspAside) {
+			require.NoError(t, deleteTree(key))
+		}
+	}
+	clear()
+	t.Cleanup(clear)
 	return r
 }
 
-func (r cspRig) Store() agent.KeyStore { return csp.New(csp.Config{Chains: r.chains}) }
+func init() {
+	openCSP = func(chains string) agent.KeyStore { return csp.New(csp.Config{Chains: chains}) }
+}
+
+func (r cspRig) Where() where          { return where{CSP: r.chains} }
+func (r cspRig) Store() agent.KeyStore { return r.Where().open() }
 func (cspRig) PIN() string             { return "" }
 func (cspRig) WrongPIN() string        { return "" }
 
-func (cspRig) Remove(t *testing.T) {
+func (cspRig) Lacks() map[string]string {
+	const (
+		cng    = "Wine's CNG persists no keys and knows no ECDSA"
+		capi   = "CryptoAPI knows no RSA-PSS, and Wine's CNG persists no keys"
+		dialog = "a provider asks for PINs itself, and Wine's has none"
+	)
+	return map[string]string{
+		string(agent.P256): cng, string(agent.P384): cng,
+		string(agent.CheckPSS256): capi, string(agent.CheckPSS384): capi, string(agent.CheckPSS512): capi,
+		string(agent.CheckCancel): dialog, string(agent.CheckWrongPIN): dialog, locking: dialog,
+		missing: "Wine's provider has read the key",
+	}
+}
+
+// cspAside is where what is taken away lies.
+const cspAside = `Software\CertSign test`
+
+// Remove deletes the certificates and the containers.
+func (cspRig) Remove(t *testing.T) func() {
 	t.Helper()
 	for _, key := range cspKeys {
+		require.NoError(t, copyTree(cspAside+`\`+key, key))
 		require.NoError(t, deleteTree(key))
 	}
+	return func() {
+		for _, key := range cspKeys {
+			require.NoError(t, copyTree(key, cspAside+`\`+key))
+		}
+		require.NoError(t, deleteTree(cspAside))
+	}
+}
+
+// copyTree copies a key of the registry with all below it; what is not there is copied as nothing.
+func copyTree(to, from string) error {
+	old, err := registry.OpenKey(registry.CURRENT_USER, from, registry.READ)
+	if errors.Is(err, registry.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	fresh, _, err := registry.CreateKey(registry.CURRENT_USER, to, registry.ALL_ACCESS)
+	if err != nil {
+		return err
+	}
+	defer fresh.Close()
+	if r, _, _ := windows.NewLazySystemDLL("advapi32.dll").NewProc("RegCopyTreeW").Call(uintptr(old), 0, uintptr(fresh)); r != 0 {
+		return windows.Errno(r)
+	}
+	return nil
 }
 
 func deleteTree(path string) error {
@@ -73,110 +124,29 @@ func TestCSPStore(t *testing.T) {
 	suite.Run(t, &storeSuite{bench{fresh: newCSPRig}})
 }
 
-// cspSteps is a key's life, each step by a new process that knows only the key's ID.
-var cspSteps = []struct {
-	name string
-	run  func(s *bench, id string) string
-}{
-	{"it is generated", func(s *bench, _ string) string {
-		key, session := s.generate(agent.RSA2048, 1)
-		_, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, session)
-		s.Require().NoError(err)
-		s.Require().NoError(session.Close())
-		s.Equal(agent.Made{By: key.Made.By, Local: agent.StatedYes, NeverExtractable: agent.StatedYes}, key.Made)
-		s.NotEmpty(key.Made.By)
-		return key.ID
-	}},
-	{"it is listed without a certificate", func(s *bench, id string) string {
-		key := s.only(id)
-		s.Equal("Zgłoszenia celne", key.Label)
-		s.Equal(agent.RSA2048, key.Algorithm)
-		s.Empty(key.Chain)
-		return id
-	}},
-	{"its certificate is attached", func(s *bench, id string) string {
-		key := s.only(id)
-		s.Require().NoError(s.rig.Store().(agent.Attacher).Attach(s.ctx, id, s.certify(key.Public), s.pin().ask))
-		return id
-	}},
-	{"it does not leave its provider", func(s *bench, id string) string {
-		containers := subKeys(s.T(), cspKeys[1])
+// TestCSPKeyLivesOverManyProcesses looks, beside what the contract says, at what other programs see.
+func TestCSPKeyLivesOverManyProcesses(t *testing.T) {
+	onlyWine(t)
+	s := &bench{fresh: newCSPRig}
+	s.SetT(t)
+	s.SetupTest()
+	s.liveOverProcesses(func(step string) {
+		containers := subKeys(t, cspKeys[1])
+		if step == "it is deleted" || step == "it stays deleted" {
+			s.Empty(containers, step)
+			s.Empty(subKeys(t, cspKeys[0]+`\Certificates`), step)
+			chains, err := os.ReadDir(s.rig.(cspRig).chains)
+			s.NoError(err)
+			s.Empty(chains, "nothing is left of its issuers")
+			return
+		}
 		s.Require().Len(containers, 1)
 		_, err := exportPrivate(containers[0])
-		s.Equal(windows.Errno(windows.NTE_BAD_KEY_STATE), err)
-		return id
-	}},
-	{"it signs", func(s *bench, id string) string {
-		key, store := s.only(id), s.rig.Store()
-		s.Len(key.Chain, 2)
-		session, err := store.Open(s.ctx, id, agent.NewConsent(store.Name(), id, len(hashes)), s.pin().ask)
-		s.Require().NoError(err)
-		for _, hash := range hashes {
-			digest := digestOf(hash, "zgłoszenie")
-			signature, err := session.Sign(rand.Reader, digest, hash)
-			s.Require().NoError(err)
-			requireSignature(s.T(), key.Public, hash, digest, signature)
-		}
-		s.NoError(session.Close())
-		return id
-	}},
-	{"it is deleted", func(s *bench, id string) string {
-		s.Require().NoError(s.rig.Store().(agent.Deleter).Delete(s.ctx, id, s.pin().ask))
-		return id
-	}},
-	{"it stays deleted", func(s *bench, id string) string {
-		keys, err := s.rig.Store().List(s.ctx)
-		s.NoError(err)
-		s.Empty(keys)
-		s.Empty(subKeys(s.T(), cspKeys[0]+`\Certificates`))
-		s.Empty(subKeys(s.T(), cspKeys[1]))
-		chains, err := os.ReadDir(s.rig.(cspRig).chains)
-		s.NoError(err)
-		s.Empty(chains, "nothing is left of its issuers")
-		return id
-	}},
-}
-
-// only returns the key with that ID, which must be the only one.
-func (s *bench) only(id string) agent.Key {
-	keys, err := s.rig.Store().List(s.ctx)
-	s.Require().NoError(err)
-	s.Require().Len(keys, 1)
-	s.Require().Equal(id, keys[0].ID)
-	return keys[0]
-}
-
-// The environment of a step's process.
-const (
-	cspStep   = "CERTSIGN_TEST_CSP_STEP"
-	cspChains = "CERTSIGN_TEST_CSP_CHAINS"
-	cspID     = "CERTSIGN_TEST_CSP_ID"
-)
-
-func TestCSPKeyLivesOverManyProcesses(t *testing.T) {
-	if step := os.Getenv(cspStep); step != "" {
-		b := &bench{rig: cspRig{os.Getenv(cspChains)}, ctx: t.Context()}
-		b.SetT(t)
-		for _, s := range cspSteps {
-			if s.name == step {
-				fmt.Printf("\nkey %s\n", s.run(b, os.Getenv(cspID)))
-			}
-		}
-		return
-	}
-	onlyWine(t)
-	chains, id := newCSPRig(t).(cspRig).chains, ""
-	self, err := os.Executable()
-	require.NoError(t, err)
-	for _, step := range cspSteps {
-		cmd := exec.Command(self, "-test.run=^"+t.Name()+"$", "-test.count=1")
-		cmd.Env = append(os.Environ(), cspStep+"="+step.name, cspChains+"="+chains, cspID+"="+id)
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s:\n%s", step.name, out)
-		found := regexp.MustCompile(`(?m)^key ([0-9a-f]{64})\r?$`).FindSubmatch(out)
-		require.NotNil(t, found, "%s:\n%s", step.name, out)
-		id = string(found[1])
-	}
+		s.Equal(windows.Errno(windows.NTE_BAD_KEY_STATE), err, "it does not leave its provider")
+		made := s.list()[0].Made
+		s.NotEmpty(made.By)
+		s.Equal(agent.Made{By: made.By, Local: agent.StatedYes, NeverExtractable: agent.StatedYes}, made)
+	})
 }
 
 func subKeys(t *testing.T, path string) []string {

@@ -34,20 +34,28 @@ func newNSSToken(t *testing.T, helper string) *nssToken {
 	return r
 }
 
-// Store gives the module the parameters that NSS itself gives it.
-func (r *nssToken) Store() agent.KeyStore {
+// Where gives the module the parameters that NSS itself gives it.
+func (r *nssToken) Where() where {
 	parameters := "configdir='sql:" + r.dir + "' certPrefix='' keyPrefix='' secmod='secmod.db' flags="
-	return pkcs11.New(pkcs11.Config{
+	return where{PKCS11: &pkcs11.Config{
 		Helper: r.helper, Modules: []string{r.module}, Parameters: map[string]string{r.module: parameters}, OnlyModules: true,
-	})
+	}}
 }
+
+func (r *nssToken) Store() agent.KeyStore { return r.Where().open() }
 
 func (*nssToken) PIN() string      { return tokenPIN }
 func (*nssToken) WrongPIN() string { return "Pin-1111" }
-func (*nssToken) OffersPSS() bool  { return true }
 
 // Remove moves the profile away.
-func (r *nssToken) Remove(t *testing.T) { require.NoError(t, os.Rename(r.dir, r.dir+" away")) }
+func (r *nssToken) Remove(t *testing.T) func() { return moved(t, r.dir) }
+
+func (*nssToken) Lacks() map[string]string {
+	return map[string]string{
+		locking: "softokn counts no wrong PINs",
+		missing: "softokn keeps the database open and the key in memory",
+	}
+}
 
 func TestPKCS11StoreWithNSS(t *testing.T) {
 	helper := moduleProcess(t)

@@ -144,16 +144,34 @@ func (d *tpm) fresh(t *testing.T, helper string) *tpmToken {
 	return r
 }
 
-func (r *tpmToken) Store() agent.KeyStore {
-	return pkcs11.New(pkcs11.Config{Helper: r.helper, Modules: []string{r.module}, OnlyModules: true})
+func (r *tpmToken) Where() where {
+	return where{PKCS11: &pkcs11.Config{Helper: r.helper, Modules: []string{r.module}, OnlyModules: true}}
 }
+
+func (r *tpmToken) Store() agent.KeyStore { return r.Where().open() }
 
 func (*tpmToken) PIN() string      { return tokenPIN }
 func (*tpmToken) WrongPIN() string { return "Pin-1111" }
 
 // Remove takes the database away; the module makes an empty one.
-func (r *tpmToken) Remove(t *testing.T) {
-	require.NoError(t, os.Remove(filepath.Join(r.dir, "tpm2_pkcs11.sqlite3")))
+func (r *tpmToken) Remove(t *testing.T) func() {
+	return moved(t, filepath.Join(r.dir, "tpm2_pkcs11.sqlite3"))
+}
+
+// Lock gives wrong PINs until the TPM takes none.
+func (r *tpmToken) Lock(t *testing.T) {
+	tries := func(n int) {
+		out, err := exec.Command(testtool.Need(t, "tpm2_dictionarylockout"), "--setup-parameters", fmt.Sprintf("--max-tries=%d", n),
+			"--recovery-time=1000", "--lockout-recovery-time=1000").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	tries(1)
+	t.Cleanup(func() { tries(32) })
+	wrongPINs(t, r, 1)
+}
+
+func (*tpmToken) Lacks() map[string]string {
+	return map[string]string{missing: "the module has read its database; a TPM that stops has a test of its own"}
 }
 
 func TestPKCS11StoreWithTPM(t *testing.T) {

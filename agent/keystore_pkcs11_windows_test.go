@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -72,16 +73,37 @@ func (r *folderToken) empty(t *testing.T) {
 	}
 }
 
-func (r *folderToken) Store() agent.KeyStore {
-	return pkcs11.New(pkcs11.Config{
+func (r *folderToken) Where() where {
+	return where{PKCS11: &pkcs11.Config{
 		Helper: filepath.Join(r.built, "certsign-pkcs11.exe"), Modules: r.modules, OnlyModules: true, Timeout: r.timeout,
-	})
+	}}
 }
+
+func (r *folderToken) Store() agent.KeyStore { return r.Where().open() }
 
 func (*folderToken) PIN() string      { return folderPIN }
 func (*folderToken) WrongPIN() string { return "Pin-1111" }
 
-func (r *folderToken) Remove(t *testing.T) { require.NoError(t, os.Rename(r.dir, r.dir+" away")) }
+func (r *folderToken) Remove(t *testing.T) func() { return moved(t, r.dir) }
+
+// Lock gives wrong PINs until the token takes none.
+func (r *folderToken) Lock(t *testing.T) {
+	wrongPINs(t, r, 3)
+	path := filepath.Join(r.dir, "token")
+	t.Cleanup(func() { // before the keys are deleted
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, bytes.Replace(b, []byte("\n0\n"), []byte("\n3\n"), 1), 0o600))
+	})
+}
+
+func (*folderToken) Lacks() map[string]string {
+	const pkcs1, rsa = "the test module has no CKM_RSA_PKCS_PSS", "the test module has no CKM_EC_KEY_PAIR_GEN and no CKM_ECDSA"
+	return map[string]string{
+		string(agent.CheckPSS256): pkcs1, string(agent.CheckPSS384): pkcs1, string(agent.CheckPSS512): pkcs1,
+		string(agent.P256): rsa, string(agent.P384): rsa,
+	}
+}
 
 func TestPKCS11WindowsStore(t *testing.T) {
 	suite.Run(t, &storeSuite{bench{fresh: func(t *testing.T) rig { return newFolderToken(t) }}})

@@ -1,16 +1,15 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	x509name "crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"time"
@@ -18,8 +17,9 @@ import (
 	"certsign/internal/problem"
 )
 
-// SelfTest runs the life of a key in a store on a person's own computer, from generation to deletion, with a key that is made
-// for it. Keys that are there are only listed. What it makes it deletes, also when a check fails.
+// SelfTest runs the contract of key stores on one that is in use, with a key that is made for it. The tests of stores run
+// the same checks, and beside them those that need hands on a token. Keys that are there are only listed. What it makes it
+// deletes, also when a check fails.
 type SelfTest struct {
 	// Open returns the store, each time a new one, as after a restart.
 	Open func() KeyStore
@@ -27,13 +27,16 @@ type SelfTest struct {
 	Place Place
 	// Algorithms are the kinds of key that are tried; those that the place does not make are skipped by name.
 	Algorithms []KeyAlgorithm
-	// PIN asks for the token's PIN, once for the whole test; a wrong one ends it. A new password is made up, not asked for.
+	// PIN asks for the token's PIN, once for the whole test; one that is refused ends it. A new password is made up, not asked for.
 	PIN AskPIN
+	// WrongPIN has a wrong PIN tried too. That costs a token a try, twice for each algorithm, each time with the right one after it.
+	// A key file gets a wrong password in any case.
+	WrongPIN bool
 	// Report is told each check as it ends.
 	Report func(Check)
 
 	held *Secret
-	end  error // no further check is tried
+	end  error // no further check is tried, and no secret given
 }
 
 // Check is one thing that a self-test tried.
@@ -44,25 +47,6 @@ type Check struct {
 	Err       error // why it failed or was skipped
 	Took      time.Duration
 }
-
-// CheckName names a check.
-type CheckName string
-
-// The checks, in their order.
-const (
-	CheckGenerate CheckName = "generate" // a key is made, of the kind that was asked for
-	CheckRequest  CheckName = "request"  // it signs one certificate request, and no second
-	CheckList     CheckName = "list"     // a new start finds it, without a PIN
-	CheckAttach   CheckName = "attach"   // a certificate is stored beside it; one for another key is not
-	CheckOpen     CheckName = "open"     // the key is opened
-	CheckSHA256   CheckName = "sha256"   // its signature over such a digest verifies
-	CheckSHA384   CheckName = "sha384"
-	CheckSHA512   CheckName = "sha512"
-	CheckRSAPSS   CheckName = "pss"    // RSA-PSS
-	CheckRefuse   CheckName = "refuse" // without consent, or for SHA-1, it does not sign
-	CheckDelete   CheckName = "delete"
-	CheckGone     CheckName = "gone" // a new start does not find it
-)
 
 // CheckOutcome is how a check ended.
 type CheckOutcome string
@@ -87,7 +71,7 @@ func (t *SelfTest) Run(ctx context.Context) error {
 	}
 	defer func() { t.held.Wipe() }()
 	for _, algorithm := range t.Algorithms {
-		l := &life{SelfTest: t, ctx: ctx, store: store, algorithm: algorithm}
+		l := &life{SelfTest: t, ctx: ctx, algorithm: algorithm}
 		l.run()
 	}
 	return nil
@@ -96,6 +80,8 @@ func (t *SelfTest) Run(ctx context.Context) error {
 // ask is the AskPIN of the whole test.
 func (t *SelfTest) ask(ctx context.Context, req PINRequest) (*Secret, error) {
 	switch {
+	case t.end != nil:
+		return nil, t.end // it would cost the token another try
 	case t.held != nil:
 	case t.Place.NewPIN:
 		t.held = NewSecret([]byte("aA1!" + rand.Text())) // what the rules want, and 128 bits
@@ -111,32 +97,43 @@ func (t *SelfTest) ask(ctx context.Context, req PINRequest) (*Secret, error) {
 	return t.held.Clone(), nil
 }
 
-// life is the life of one test key.
-type life struct {
-	*SelfTest
-	ctx       context.Context
-	store     KeyStore
-	algorithm KeyAlgorithm
-	key       Key
-}
-
 // skip is an error that means that there is nothing to check.
 type skip struct{ error }
 
 func (s skip) Unwrap() error { return s.error }
 
-// check runs one check and reports it. After one that ends the test nothing more is tried.
-func (l *life) check(name CheckName, try func() error) bool {
-	start := time.Now()
-	err := l.end
-	if err == nil {
-		if err = l.ctx.Err(); err != nil {
-			err = problem.Wrap(problem.UserCancelled, err, "")
-		} else {
-			err = try()
+// run takes a test key through its life.
+func (l *life) run() {
+	defer func() {
+		l.close()
+		for _, consent := range l.consents {
+			consent.revoke()
 		}
-	} else {
-		err = skip{err}
+		if l.key.ID != "" && !l.deleted { // also when nobody waits any more
+			_ = l.Open().(Deleter).Delete(context.WithoutCancel(l.ctx), l.key.ID, l.ask)
+		}
+	}()
+	for _, c := range contract {
+		if c.rsa && l.algorithm != RSA2048 && l.algorithm != RSA3072 {
+			continue
+		}
+		if !l.check(c.name, c.try) && c.name == CheckGenerate {
+			return
+		}
+	}
+}
+
+// check runs one check and reports it. After one that ends the test nothing more is tried.
+func (l *life) check(name CheckName, try func(*life) error) bool {
+	start := time.Now()
+	var err error
+	switch {
+	case l.end != nil:
+		err = skip{l.end}
+	case l.ctx.Err() != nil:
+		err = problem.Wrap(problem.UserCancelled, l.ctx.Err(), "")
+	default:
+		err = try(l)
 	}
 	c := Check{Name: name, Algorithm: l.algorithm, Outcome: CheckPassed, Err: err, Took: time.Since(start)}
 	switch {
@@ -149,70 +146,146 @@ func (l *life) check(name CheckName, try func() error) bool {
 	return err == nil
 }
 
-var selfTestHashes = []struct {
-	name CheckName
-	hash crypto.Hash
-}{{CheckSHA256, crypto.SHA256}, {CheckSHA384, crypto.SHA384}, {CheckSHA512, crypto.SHA512}}
-
-func (l *life) run() {
-	consent := newConsent(l.store.Name(), l.Place.ID, 1)
-	defer consent.revoke()
-	var session Session
-	made := l.check(CheckGenerate, func() (err error) {
-		if !slices.Contains(l.Place.Keys, l.algorithm) {
-			return skip{problem.New(problem.Unsupported, "no such keys are made here")}
-		}
-		session, err = l.generate(consent)
-		return err
-	})
-	if !made {
-		return
-	}
-	deleted := false
-	defer func() {
-		if !deleted { // also when nobody waits any more
-			_ = l.store.(Deleter).Delete(context.WithoutCancel(l.ctx), l.key.ID, l.ask)
-		}
-	}()
-	l.check(CheckRequest, func() error { return requestOnce(session, l.key.Public) })
-	_ = session.Close()
-	l.check(CheckList, func() error { return l.listed(nil) })
-	l.check(CheckAttach, l.attach)
-	signing := newConsent(l.store.Name(), l.key.ID, len(selfTestHashes)+1)
-	defer signing.revoke()
-	opened := l.check(CheckOpen, func() (err error) {
-		session, err = l.Open().Open(l.ctx, l.key.ID, signing, l.ask)
-		return err
-	})
-	if opened {
-		l.use(session)
-		_ = session.Close()
-	}
-	deleted = l.check(CheckDelete, func() error { return l.store.(Deleter).Delete(l.ctx, l.key.ID, l.ask) })
-	l.check(CheckGone, func() error {
-		keys, err := l.Open().List(l.ctx)
-		if err == nil && slices.ContainsFunc(keys, l.isTheKey) {
-			err = errors.New("the key is still listed")
-		}
-		return err
-	})
+// life is the life of one test key.
+type life struct {
+	*SelfTest
+	ctx       context.Context
+	algorithm KeyAlgorithm
+	before    []string // the IDs of other keys
+	key       Key
+	asks      bool // for a PIN; else the driver does, or nobody
+	session   Session
+	consent   *Consent // for the key
+	left      int      // of the consent
+	consents  []*Consent
+	deleted   bool
 }
 
-// use tries what an open key does, and what it must not do.
-func (l *life) use(session Session) {
-	for _, h := range selfTestHashes {
-		l.check(h.name, func() error { return signs(session, l.key.Public, h.hash, h.hash) })
+// allow is a consent that ends with the test.
+func (l *life) allow(store, key string, n int) *Consent {
+	l.consents = append(l.consents, newConsent(store, key, n))
+	return l.consents[len(l.consents)-1]
+}
+
+// answer is what is given to a store that asks for a PIN.
+type answer int
+
+const (
+	right answer = iota
+	wrong
+	cancelled
+)
+
+// final are the problems after which nothing more is tried: another try would cost the token one, or the person wants none.
+var final = []problem.Code{problem.PINIncorrect, problem.PINLocked, problem.PINNotSet, problem.UserCancelled}
+
+// during runs one operation of a store, with that answer to its question. A store that asks twice or keeps the secret has
+// broken its contract, whatever else becomes of the operation.
+func (l *life) during(answer answer, op func(AskPIN) error) (asked []PINRequest, err error) {
+	var given *Secret
+	err = op(func(ctx context.Context, req PINRequest) (*Secret, error) {
+		asked = append(asked, req)
+		if answer == cancelled || len(asked) > 1 {
+			return nil, problem.New(problem.UserCancelled, "")
+		}
+		s, err := l.ask(ctx, req)
+		if err == nil && answer == wrong {
+			defer s.Wipe()
+			s = spoilt(s)
+		}
+		given = s
+		return s, err
+	})
+	switch code := problem.CodeOf(err); {
+	case len(asked) > 1:
+		return asked, fmt.Errorf("it was asked %d times for a PIN: %v", len(asked), err)
+	case given.Bytes() != nil:
+		return asked, fmt.Errorf("the PIN was not wiped: %v", err)
+	case answer == right && l.ctx.Err() == nil && slices.Contains(final, code):
+		l.end = err
 	}
-	if _, ok := l.key.Public.(*rsa.PublicKey); ok {
-		l.check(CheckRSAPSS, func() error {
-			err := signs(session, l.key.Public, crypto.SHA256, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256})
-			if problem.CodeOf(err) == problem.Unsupported {
-				return skip{err}
-			}
-			return err
-		})
+	return asked, err
+}
+
+// spoilt is a secret that is wrong and as long as the right one.
+func spoilt(s *Secret) *Secret {
+	other := s.Clone()
+	other.b[len(other.b)-1] ^= 1
+	return other
+}
+
+// refused wants an error with one of those codes. Where no PIN could help, unasked wants that none was asked for.
+func refused(what string, err error, codes ...problem.Code) error {
+	if slices.Contains(codes, problem.CodeOf(err)) {
+		return nil
 	}
-	l.check(CheckRefuse, func() error { return l.refuses(session) })
+	return fmt.Errorf("%s was not refused as %s: %v", what, codes[0], err)
+}
+
+func (l *life) unasked(what string, op func(AskPIN) error, codes ...problem.Code) error {
+	asked, err := l.during(right, op)
+	if len(asked) > 0 {
+		return fmt.Errorf("%s: a PIN was asked for", what)
+	}
+	return refused(what, err, codes...)
+}
+
+func (l *life) making(algorithm KeyAlgorithm, consent *Consent) func(AskPIN) error {
+	return func(pin AskPIN) error {
+		req := GenerateRequest{Place: l.Place.ID, Algorithm: algorithm, Label: selfTestLabel}
+		key, session, err := l.Open().Generate(l.ctx, req, consent, pin)
+		if err == nil {
+			l.close()
+			l.key, l.session = key, session
+		}
+		return err
+	}
+}
+
+func (l *life) opening(id string, consent *Consent) func(AskPIN) error {
+	return func(pin AskPIN) error {
+		session, err := l.Open().Open(l.ctx, id, consent, pin)
+		if err == nil {
+			l.close()
+			l.session = session
+		}
+		return err
+	}
+}
+
+func (l *life) attaching(chain [][]byte) func(AskPIN) error {
+	return func(pin AskPIN) error { return l.Open().(Attacher).Attach(l.ctx, l.key.ID, chain, pin) }
+}
+
+func (l *life) deleting(pin AskPIN) error { return l.Open().(Deleter).Delete(l.ctx, l.key.ID, pin) }
+
+func (l *life) close() {
+	if l.session != nil {
+		_ = l.session.Close()
+		l.session = nil
+	}
+}
+
+// others are the IDs of the keys that are not the test key.
+func (l *life) others() ([]string, error) {
+	keys, err := l.Open().List(l.ctx)
+	var ids []string
+	for _, k := range keys {
+		if k.ID != l.key.ID {
+			ids = append(ids, k.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids, err
+}
+
+// nothingNew wants the other keys to be those that were there before.
+func (l *life) nothingNew() error {
+	now, err := l.others()
+	if err == nil && !slices.Equal(now, l.before) {
+		err = errors.New("other keys are listed than before")
+	}
+	return err
 }
 
 func samePublicKey(a, b crypto.PublicKey) bool {
@@ -220,171 +293,30 @@ func samePublicKey(a, b crypto.PublicKey) bool {
 	return ok && equal.Equal(b)
 }
 
-func (l *life) isTheKey(k Key) bool { return k.ID == l.key.ID }
+const selfTestIssuer = "TEST " + selfTestLabel + " CA"
 
-func (l *life) generate(consent *Consent) (Session, error) {
-	req := GenerateRequest{Place: l.Place.ID, Algorithm: l.algorithm, Label: selfTestLabel}
-	key, session, err := l.store.Generate(l.ctx, req, consent, l.ask)
-	if err != nil {
-		switch problem.CodeOf(err) {
-		case problem.PINIncorrect, problem.PINLocked, problem.PINNotSet, problem.UserCancelled:
-			l.end = err // another try would cost the token one more
-		}
-		return nil, err
-	}
-	l.key = key
-	if AlgorithmOf(key.Public) != l.algorithm {
-		_ = session.Close()
-		return nil, errors.Join(errors.New("the key is of another kind"), l.store.(Deleter).Delete(l.ctx, key.ID, l.ask))
-	}
-	return session, nil
-}
-
-// requestOnce signs a certificate request, and wants the second one refused.
-func requestOnce(session Session, public crypto.PublicKey) error {
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, session)
-	if err != nil {
-		return err
-	}
-	csr, err := x509.ParseCertificateRequest(der)
-	if err != nil {
-		return err
-	}
-	if err := csr.CheckSignature(); err != nil {
-		return err
-	}
-	if !samePublicKey(csr.PublicKey, public) {
-		return errors.New("the request holds another key")
-	}
-	if _, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, session); problem.CodeOf(err) != problem.ConsentSpent {
-		return errors.Join(errors.New("a second signature was not refused"), err)
-	}
-	return nil
-}
-
-// listed wants the key found by a new start, with that certificate.
-func (l *life) listed(certificate []byte) error {
-	keys, err := l.Open().List(l.ctx)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(keys, l.isTheKey)
-	switch {
-	case i < 0:
-		return errors.New("the key is not listed")
-	case keys[i].Public != nil && !samePublicKey(keys[i].Public, l.key.Public):
-		return errors.New("another public key is listed")
-	case certificate == nil && len(keys[i].Chain) > 0:
-		return errors.New("a certificate is listed that nobody stored")
-	case certificate != nil && (len(keys[i].Chain) == 0 || !bytes.Equal(keys[i].Chain[0], certificate)):
-		return errors.New("the certificate is not listed")
-	}
-	return nil
-}
-
-// attach stores a certificate of a CA that is made up for it, and wants one for another key refused.
-func (l *life) attach() error {
-	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	wrong, err := testCertificate(other.Public())
-	if err != nil {
-		return err
-	}
-	chain, err := testCertificate(l.key.Public)
-	if err != nil {
-		return err
-	}
-	store := l.Open().(Attacher)
-	if err := store.Attach(l.ctx, l.key.ID, wrong, l.ask); problem.CodeOf(err) != problem.CertificateMismatch {
-		return errors.Join(errors.New("a certificate for another key was not refused"), err)
-	}
-	if err := store.Attach(l.ctx, l.key.ID, chain, l.ask); err != nil {
-		return err
-	}
-	return l.listed(chain[0])
-}
-
-// testCertificate returns a certificate that nobody trusts, with its issuer's.
-func testCertificate(public crypto.PublicKey) ([][]byte, error) {
+// testChain returns a certificate that nobody trusts, with its issuer's, which the root issued; both are one when they have
+// one name.
+func testChain(public crypto.PublicKey, subject, issuer, root string) ([][]byte, error) {
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
 	template := func(name string) *x509.Certificate {
 		serial := make([]byte, 16)
-		_, _ = rand.Read(serial)
+		_, _ = rand.Read(serial) // never fails
 		serial[0] = serial[0]&0x7F | 0x40
 		return &x509.Certificate{
 			SerialNumber: new(big.Int).SetBytes(serial), Subject: x509name.Name{CommonName: name},
-			NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
 		}
 	}
-	issuer, leaf := template("TEST "+selfTestLabel+" CA"), template("TEST "+selfTestLabel)
-	issuer.IsCA, issuer.BasicConstraintsValid, issuer.KeyUsage = true, true, x509.KeyUsageCertSign
-	leaf.KeyUsage = x509.KeyUsageDigitalSignature
-	issuerDER, err := x509.CreateCertificate(rand.Reader, issuer, issuer, ca.Public(), ca)
+	above := template(issuer)
+	above.IsCA, above.BasicConstraintsValid, above.KeyUsage = true, true, x509.KeyUsageCertSign
+	issuerDER, err := x509.CreateCertificate(rand.Reader, above, template(root), ca.Public(), ca)
 	if err != nil {
 		return nil, err
 	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, issuer, public, ca)
+	leafDER, err := x509.CreateCertificate(rand.Reader, template(subject), above, public, ca)
 	return [][]byte{leafDER, issuerDER}, err
-}
-
-// signs wants a signature that the standard library verifies.
-func signs(session Session, public crypto.PublicKey, hash crypto.Hash, opts crypto.SignerOpts) error {
-	h := hash.New()
-	h.Write([]byte(selfTestLabel))
-	digest := h.Sum(nil)
-	signature, err := session.Sign(rand.Reader, digest, opts)
-	if err != nil {
-		return err
-	}
-	valid := false
-	switch public := public.(type) {
-	case *rsa.PublicKey:
-		if options, ok := opts.(*rsa.PSSOptions); ok {
-			valid = rsa.VerifyPSS(public, hash, digest, signature, options) == nil
-		} else {
-			valid = rsa.VerifyPKCS1v15(public, hash, digest, signature) == nil
-		}
-	case *ecdsa.PublicKey:
-		valid = ecdsa.VerifyASN1(public, digest, signature)
-	}
-	if !valid {
-		return errors.New("the signature does not verify")
-	}
-	return nil
-}
-
-// refuses wants what must not be signed refused.
-func (l *life) refuses(session Session) error {
-	digest := make([]byte, crypto.SHA256.Size())
-	for what, try := range map[string]struct {
-		sign func() error
-		want problem.Code
-	}{
-		"SHA-1": {func() error {
-			_, err := session.Sign(rand.Reader, digest[:20], crypto.SHA1)
-			return err
-		}, problem.Unsupported},
-		"a digest of another length": {func() error {
-			_, err := session.Sign(rand.Reader, digest, crypto.SHA512)
-			return err
-		}, problem.Unsupported},
-		"no consent": {func() error {
-			s, err := l.Open().Open(l.ctx, l.key.ID, new(Consent), l.ask)
-			if err == nil {
-				_ = s.Close()
-			}
-			return err
-		}, problem.ConsentSpent},
-	} {
-		if err := try.sign(); problem.CodeOf(err) != try.want {
-			return errors.Join(errors.New(what+" was not refused"), err)
-		}
-	}
-	return nil
 }

@@ -40,17 +40,28 @@ func (s lyingStore) Generate(ctx context.Context, req agent.GenerateRequest, con
 	case "makes nothing":
 		return agent.Key{}, nil, problem.New(problem.TokenFull, "")
 	case "wants another PIN": // and the person has only this one
-		_, err := pin(ctx, agent.PINRequest{})
-		if err == nil {
+		secret, err := pin(ctx, agent.PINRequest{})
+		if secret.Wipe(); err == nil {
 			err = problem.New(problem.PINIncorrect, "")
 		}
 		return agent.Key{}, nil, err
+	case "keeps the PIN":
+		pin = func(ask agent.AskPIN) agent.AskPIN {
+			return func(ctx context.Context, req agent.PINRequest) (*agent.Secret, error) {
+				secret, err := ask(ctx, req)
+				return secret.Clone(), err
+			}
+		}(pin)
 	case "makes other keys":
 		req.Algorithm = map[agent.KeyAlgorithm]agent.KeyAlgorithm{agent.RSA2048: agent.P256, agent.P256: agent.P384}[req.Algorithm]
 	}
 	key, session, err := s.Store.Generate(ctx, req, consent, pin)
-	if err == nil && s.fault == "signs without end" {
+	switch {
+	case err == nil && s.fault == "signs without end":
 		session = endless{session}
+	case problem.CodeOf(err) == problem.UserCancelled && s.fault == "leaves keys when cancelled":
+		_, session, _ := s.Store.Generate(ctx, req, consent, (&pins{answer: "Inne-hasło-1!"}).ask)
+		_ = session.Close()
 	}
 	return key, session, err
 }
@@ -59,12 +70,20 @@ func (s lyingStore) Open(ctx context.Context, id string, consent *agent.Consent,
 	if s.fault == "opens nothing" {
 		return nil, problem.New(problem.DriverFailed, "")
 	}
-	if s.fault == "needs no consent" {
-		consent = agent.NewConsent(s.Name(), id, 9)
+	switch {
+	case s.fault == "needs no consent", s.fault == "signs more often than it may" && consent.Check(s.Name(), id) == nil:
+		consent = agent.NewConsent(s.Name(), id, 99)
 	}
 	session, err := s.Store.Open(ctx, id, consent, pin)
-	if err == nil && s.fault == "signs wrongly" {
+	switch code := problem.CodeOf(err); {
+	case err == nil && s.fault == "signs wrongly":
 		session = wrongly{session}
+	case err == nil && s.fault == "spends for nothing":
+		session = spending{session}
+	case code == problem.PINIncorrect && s.fault == "asks twice", code == problem.UserCancelled && s.fault == "asks again who cancelled":
+		return s.Store.Open(ctx, id, consent, pin)
+	case code == problem.PINIncorrect && s.fault == "takes any PIN":
+		return wrongly{}, nil
 	}
 	return session, err
 }
@@ -101,6 +120,19 @@ func (w wrongly) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 	return w.Session.Sign(r, other, opts)
 }
 
+func (w wrongly) Close() error { return nil }
+
+// spending spends the consent for what it does not sign.
+type spending struct{ agent.Session }
+
+func (s spending) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	signature, err := s.Session.Sign(r, digest, opts)
+	if err != nil {
+		_, _ = s.Session.Sign(r, make([]byte, 32), crypto.SHA256)
+	}
+	return signature, err
+}
+
 // selfTest runs the test over a folder of key files and returns what it reports.
 func selfTest(t *testing.T, ctx context.Context, dir, fault string, algorithms ...agent.KeyAlgorithm) []agent.Check {
 	t.Helper()
@@ -122,31 +154,86 @@ func selfTest(t *testing.T, ctx context.Context, dir, fault string, algorithms .
 
 func TestASelfTestOfAGoodStorePasses(t *testing.T) {
 	dir := filepath.Join(testtool.TempDir(t), "keys")
-	checks := selfTest(t, t.Context(), dir, "", agent.RSA2048, agent.P256, "ed25519")
-	seen := map[agent.KeyAlgorithm][]agent.CheckName{}
-	for _, c := range checks {
-		seen[c.Algorithm] = append(seen[c.Algorithm], c.Name)
+	passed := map[agent.KeyAlgorithm]int{}
+	for _, c := range selfTest(t, t.Context(), dir, "", agent.RSA2048, agent.P256, "ed25519") {
 		if c.Algorithm == "ed25519" {
+			assert.Equal(t, agent.CheckGenerate, c.Name)
 			assert.Equal(t, agent.CheckSkipped, c.Outcome)
 			assert.Equal(t, problem.Unsupported, problem.CodeOf(c.Err))
 			continue
 		}
+		passed[c.Algorithm]++
 		assert.Equal(t, agent.CheckPassed, c.Outcome, "%s %s: %v", c.Algorithm, c.Name, c.Err)
 		assert.NoError(t, c.Err)
 	}
-	begin := []agent.CheckName{agent.CheckGenerate, agent.CheckRequest, agent.CheckList, agent.CheckAttach,
-		agent.CheckOpen, agent.CheckSHA256, agent.CheckSHA384, agent.CheckSHA512}
-	end := []agent.CheckName{agent.CheckRefuse, agent.CheckDelete, agent.CheckGone}
-	assert.Equal(t, append(append([]agent.CheckName{}, begin...), end...), seen[agent.P256])
-	assert.Equal(t, append(append(append([]agent.CheckName{}, begin...), agent.CheckRSAPSS), end...), seen[agent.RSA2048])
-	assert.Equal(t, []agent.CheckName{agent.CheckGenerate}, seen["ed25519"])
+	all := len(agent.Checks())
+	assert.Equal(t, map[agent.KeyAlgorithm]int{agent.RSA2048: all, agent.P256: all - 3}, passed, "RSA-PSS is for RSA")
+}
+
+func TestASelfTestGivesATokenAWrongPINOnlyWhenItMay(t *testing.T) {
+	for _, may := range []bool{false, true} {
+		dir, wrong := filepath.Join(testtool.TempDir(t), "keys"), 0
+		open := func() agent.KeyStore { return keyfile.New(dir, keyfile.WithIterations(10)) }
+		places, err := open().(agent.Placer).Places(t.Context())
+		require.NoError(t, err)
+		places[0].NewPIN = false // as a token, whose PIN the person is asked for
+		test := agent.SelfTest{
+			Open: func() agent.KeyStore { return counting{open(), &wrong} }, Place: places[0],
+			Algorithms: []agent.KeyAlgorithm{agent.P256}, WrongPIN: may,
+			PIN: func(context.Context, agent.PINRequest) (*agent.Secret, error) {
+				return agent.NewSecret([]byte(rightPIN)), nil
+			},
+			Report: func(c agent.Check) {
+				if c.Name == agent.CheckWrongPIN {
+					assert.Equal(t, map[bool]agent.CheckOutcome{false: agent.CheckSkipped, true: agent.CheckPassed}[may], c.Outcome)
+				} else {
+					assert.Equal(t, agent.CheckPassed, c.Outcome, "%s: %v", c.Name, c.Err)
+				}
+			},
+		}
+		require.NoError(t, test.Run(t.Context()))
+		assert.Equal(t, map[bool]int{false: 0, true: 2}[may], wrong)
+	}
+}
+
+const rightPIN = "Zażółć-gęślą-7!"
+
+// counting is a store that counts the wrong PINs that it gets.
+type counting struct {
+	agent.KeyStore
+	wrong *int
+}
+
+func (s counting) counted(pin agent.AskPIN) agent.AskPIN {
+	return func(ctx context.Context, req agent.PINRequest) (*agent.Secret, error) {
+		secret, err := pin(ctx, req)
+		if err == nil && string(secret.Bytes()) != rightPIN {
+			*s.wrong++
+		}
+		return secret, err
+	}
+}
+
+func (s counting) Open(ctx context.Context, id string, consent *agent.Consent, pin agent.AskPIN) (agent.Session, error) {
+	return s.KeyStore.Open(ctx, id, consent, s.counted(pin))
+}
+
+func (s counting) Attach(ctx context.Context, id string, chain [][]byte, pin agent.AskPIN) error {
+	return s.KeyStore.(agent.Attacher).Attach(ctx, id, chain, s.counted(pin))
+}
+
+func (s counting) Delete(ctx context.Context, id string, pin agent.AskPIN) error {
+	return s.KeyStore.(agent.Deleter).Delete(ctx, id, s.counted(pin))
 }
 
 func TestASelfTestFindsWhatIsWrongAndLeavesNothing(t *testing.T) {
 	for fault, want := range map[string]agent.CheckName{
 		"makes nothing": agent.CheckGenerate, "makes other keys": agent.CheckGenerate, "signs without end": agent.CheckRequest,
-		"forgets keys": agent.CheckList, "forgets certificates": agent.CheckAttach, "stores any certificate": agent.CheckAttach,
-		"signs wrongly": agent.CheckSHA256, "needs no consent": agent.CheckRefuse, "deletes nothing": agent.CheckGone, "opens nothing": agent.CheckOpen,
+		"forgets keys": agent.CheckList, "forgets certificates": agent.CheckAttach, "stores any certificate": agent.CheckCancel,
+		"signs wrongly": agent.CheckSHA256, "deletes nothing": agent.CheckDelete, "opens nothing": agent.CheckUnknown,
+		"needs no consent": agent.CheckConsent, "signs more often than it may": agent.CheckSpent, "spends for nothing": agent.CheckSpent,
+		"asks twice": agent.CheckWrongPIN, "keeps the PIN": agent.CheckGenerate, "takes any PIN": agent.CheckWrongPIN,
+		"asks again who cancelled": agent.CheckCancel, "leaves keys when cancelled": agent.CheckCancel,
 	} {
 		t.Run(fault, func(t *testing.T) {
 			dir := filepath.Join(testtool.TempDir(t), "keys")
@@ -161,7 +248,7 @@ func TestASelfTestFindsWhatIsWrongAndLeavesNothing(t *testing.T) {
 			assert.Equal(t, want, failed[0], "%v", failed)
 			keys, err := keyfile.New(dir).List(t.Context())
 			assert.NoError(t, err)
-			if fault != "deletes nothing" {
+			if fault != "deletes nothing" && fault != "leaves keys when cancelled" {
 				assert.Empty(t, keys)
 			}
 		})

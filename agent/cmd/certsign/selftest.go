@@ -42,14 +42,14 @@ type selftestJSON struct {
 func (c *command) selftestCommand() *cobra.Command {
 	var s struct {
 		store, place, key, pinFile string
-		yes                        bool
+		yes, wrongPIN              bool
 	}
 	cmd := &cobra.Command{
 		Use:   "selftest [--store STORE]",
 		Short: "make a test key, sign with it, delete it, and report what works here",
 		Long: `Makes a test key of each kind in a key store of this computer, stores a test certificate
 beside it, signs, checks that nothing is signed without consent, and deletes it again. Your own
-keys are not touched. The report names neither you nor your certificates: it can be sent to those
+keys are not touched, and a wrong PIN is given to no token unless --wrong-pin says so. The report names neither you nor your certificates: it can be sent to those
 who mend what fails.`,
 		Example: `  certsign selftest
   certsign selftest --store pkcs11 --place "My card" --yes
@@ -61,6 +61,7 @@ who mend what fails.`,
 	f.StringVar(&s.place, "place", "", "token in the store, by its label; see certsign tokens")
 	f.StringVar(&s.key, "key", "", "only that kind of key: rsa2048, rsa3072, p256, p384")
 	f.StringVar(&s.pinFile, "pin-file", "", "file with the token's PIN")
+	f.BoolVar(&s.wrongPIN, "wrong-pin", false, "also give the token a wrong PIN, which costs it a try (the right one follows)")
 	f.BoolVar(&s.yes, "yes", false, "make the test key on a card or token without asking")
 	cmd.RunE = c.do(func(ctx context.Context, _ []string) error {
 		algorithms := []agent.KeyAlgorithm{agent.RSA2048, agent.RSA3072, agent.P256, agent.P384}
@@ -76,7 +77,7 @@ who mend what fails.`,
 			return problem.New(problem.StoreUnavailable, "there is no store %q here", s.store)
 		}
 		test := agent.SelfTest{
-			Open: func() agent.KeyStore { return c.stores(log)[at] }, Algorithms: algorithms, PIN: c.pins(s.pinFile).AskPIN,
+			Open: func() agent.KeyStore { return c.stores(log)[at] }, Algorithms: algorithms, PIN: c.pins(s.pinFile).AskPIN, WrongPIN: s.wrongPIN,
 		}
 		var err error
 		if test.Place, err = testPlace(ctx, test.Open(), s.place); err != nil {
@@ -196,13 +197,20 @@ func (c *command) checkText(name agent.CheckName) string {
 		agent.CheckGenerate: {"a key is made", "klucz powstaje"},
 		agent.CheckRequest:  {"it signs one request, and no second", "podpisuje jeden wniosek i nic ponadto"},
 		agent.CheckList:     {"a new start finds it without a PIN", "po ponownym uruchomieniu jest widoczny bez PIN-u"},
+		agent.CheckUnknown:  {"what nobody knows is refused", "klucz, którego nie ma, zostaje odrzucony"},
+		agent.CheckCancel:   {"who cancels is asked once, and nothing happens", "kto anuluje, jest pytany tylko raz i nic się nie dzieje"},
+		agent.CheckWrongPIN: {"a wrong PIN or password is refused and not asked for again", "błędny PIN lub hasło zostaje odrzucone, bez ponownego pytania"},
 		agent.CheckAttach:   {"its certificate is stored, another key's is refused", "jego certyfikat zostaje zapisany, certyfikat innego klucza – odrzucony"},
+		agent.CheckConsent:  {"without consent it is not opened", "bez zgody nie daje się otworzyć"},
 		agent.CheckOpen:     {"it is opened", "daje się otworzyć"},
 		agent.CheckSHA256:   {"its signature with SHA-256 is valid", "jego podpis z SHA-256 jest poprawny"},
 		agent.CheckSHA384:   {"its signature with SHA-384 is valid", "jego podpis z SHA-384 jest poprawny"},
 		agent.CheckSHA512:   {"its signature with SHA-512 is valid", "jego podpis z SHA-512 jest poprawny"},
-		agent.CheckRSAPSS:   {"its RSA-PSS signature is valid", "jego podpis RSA-PSS jest poprawny"},
-		agent.CheckRefuse:   {"without consent, or with SHA-1, it does not sign", "bez zgody ani z SHA-1 niczego nie podpisuje"},
+		agent.CheckPSS256:   {"its RSA-PSS signature with SHA-256 is valid", "jego podpis RSA-PSS z SHA-256 jest poprawny"},
+		agent.CheckPSS384:   {"its RSA-PSS signature with SHA-384 is valid", "jego podpis RSA-PSS z SHA-384 jest poprawny"},
+		agent.CheckPSS512:   {"its RSA-PSS signature with SHA-512 is valid", "jego podpis RSA-PSS z SHA-512 jest poprawny"},
+		agent.CheckRefuse:   {"with SHA-1 it does not sign", "z SHA-1 niczego nie podpisuje"},
+		agent.CheckSpent:    {"it signs as often as was agreed, and no more", "podpisuje tyle razy, na ile wyrażono zgodę, i ani razu więcej"},
 		agent.CheckDelete:   {"it is deleted", "zostaje usunięty"},
 		agent.CheckGone:     {"a new start does not find it", "po ponownym uruchomieniu już go nie ma"},
 	}[name]

@@ -73,10 +73,7 @@ func TestASelfTestsReportNamesNobody(t *testing.T) {
 }
 
 func TestEachCheckIsSaidInBothLanguages(t *testing.T) {
-	for _, name := range []agent.CheckName{
-		agent.CheckGenerate, agent.CheckRequest, agent.CheckList, agent.CheckAttach, agent.CheckOpen, agent.CheckSHA256, agent.CheckSHA384,
-		agent.CheckSHA512, agent.CheckRSAPSS, agent.CheckRefuse, agent.CheckDelete, agent.CheckGone,
-	} {
+	for _, name := range agent.Checks() {
 		en, pl := (&command{lang: problem.English}).checkText(name), (&command{lang: problem.Polish}).checkText(name)
 		assert.NotEqual(t, string(name), en)
 		assert.NotEqual(t, en, pl)
