@@ -46,6 +46,7 @@ func main() {
 func run(args []string, in io.Reader, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not listen: a password's derivation
 	c := &command{in: in, out: out, errs: errs}
 	root := c.root()
 	root.SetArgs(args)
