@@ -38,7 +38,7 @@ export async function journey(dir) {
     await person.picture('desktop');
   });
 
-  const file = await obtain(world, person, { store: 'keyfile', algorithm: 'rsa3072' });
+  const file = await obtain(world, person, { store: 'keyfile', algorithm: 'rsa3072', interrupted: true });
   await step('openssl opens the Keystore file with the password, and key and certificate belong together', async () => {
     const [keystore, ...more] = readdirSync(`${agent.home}`, { recursive: true }).filter((f) => /\.(p12|pfx)$/.test(f));
     assert.ok(keystore && more.length === 0, `one Keystore file expected: ${[keystore, ...more]}`);

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { assert, step } from './lib/steps.mjs';
-import { run } from './lib/processes.mjs';
+import { run, stop } from './lib/processes.mjs';
 import { certificateText, crlOf, ocsp, pdfText, serialOf, toPEM, tokenObjects, verifyCertificate, verifyXML } from './lib/judges.mjs';
 import { root } from './lib/require.mjs';
 
@@ -16,9 +16,12 @@ export const judgeOf = (world) => ({ root: world.rootFile, issuer: world.issuerF
 
 const places = { keyfile: 'a Keystore file', pkcs11: 'the card', csp: 'the Windows certificate store' };
 
-/** Generates a certificate, saves it, downloads the confirmation, and has each judged. */
-export async function obtain(world, person, { store, algorithm }) {
-  const { accounts, authority, card, dir, hands, keyboard } = world;
+/**
+ * Generates a certificate, saves it, downloads the confirmation, and has each judged. With interrupted, the agent ends when the
+ * key has been made; it is started again, the page is loaded again, and the person finishes what was begun.
+ */
+export async function obtain(world, person, { store, algorithm, interrupted = false }) {
+  const { accounts, agent, authority, card, dir, hands, keyboard } = world;
   const judge = judgeOf(world);
   const secret = { keyfile: world.newSecret, pkcs11: () => card.pin, csp: () => undefined }[store]();
   await step(`generate a certificate into ${places[store]}: second factor, terms, and CertSign\u2019s window`, async () => {
@@ -33,6 +36,12 @@ export async function obtain(world, person, { store, algorithm }) {
     await person.arrive(/\/generate\/terms$/);
     await person.picture('terms');
     await person.readAndAcceptTerms();
+    if (interrupted) {
+      await person.page.route('**/api/v1/enrolments', async (route) => {
+        await stop(agent.program);
+        await route.continue();
+      }, { times: 1 });
+    }
     await person.page.click('#start');
     await person.agentState('connected');
     await hands.chooseStore({ store, algorithm, place: store === 'pkcs11' ? card.label : undefined, site: authority.url });
@@ -41,9 +50,11 @@ export async function obtain(world, person, { store, algorithm }) {
       await keyboard.pin(secret, { picture: hands.picture('pin-card') });
       await world.answerFurtherPINs(person, secret);
     }
+    if (interrupted) return;
     await person.arrive(/\/certificates\/[0-9a-f]+\/issued$/);
     await person.picture(`issued-${store}`);
   });
+  if (interrupted) await resume(world, person, { store, secret });
   const serial = person.path().split('/').at(-2);
   const pem = `${dir}/${store}.pem`;
   await step('save the certificate; openssl verify -crl_check and openssl ocsp say good', async () => {
@@ -77,6 +88,27 @@ export async function obtain(world, person, { store, algorithm }) {
     await person.picture(`certificates-after-${store}`);
   });
   return { store, algorithm, serial, pem, code, secret };
+}
+
+/** Finishes an enrolment whose agent ended after the key was made. */
+async function resume(world, person, { store, secret }) {
+  const { agent, hands, keyboard } = world;
+  await step('the agent ends between the key and the certificate: the page says so, and offers to finish', async () => {
+    await person.page.locator('#agent-problem:not([hidden])').waitFor();
+    assert.equal(await person.page.innerText('#agent-problem-code'), 'agent_unreachable');
+    await person.page.locator('#resume:enabled').waitFor();
+    await person.picture('interrupted');
+  });
+  await step('the agent is started and the page loaded again: the enrolment is finished with the same key, and the password once more', async () => {
+    await agent.run();
+    await person.page.reload();
+    await person.page.click('#resume');
+    await keyboard.pin(secret, { picture: hands.picture('pin-resume') });
+    await person.arrive(/\/certificates\/[0-9a-f]+\/issued$/);
+    await person.picture(`issued-${store}`);
+    const { certificates, keys, ceremonies } = JSON.parse((await agent.certsign('--json', 'list')).stdout);
+    assert.deepEqual([certificates.length, keys, ceremonies], [1, [], []], 'another key, or something unfinished, was left');
+  });
 }
 
 /** Presses “Save certificate” on a certificate's page, does what the person does then, and returns what the page says of it. */

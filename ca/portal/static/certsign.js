@@ -436,7 +436,10 @@ Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
 				signal
 			});
 		}
-		/** The second leg of an enrolment alone: takes up one that was interrupted after its token was given out. */
+		/**
+		* The second leg of an enrolment alone, for one that was interrupted. An empty token takes up what the agent has: a token that
+		* it was given before, or the certificate itself; token_invalid when it has neither.
+		*/
 		finish(ceremony, token, options) {
 			return this.#channel.call("enroll.finish", {
 				ceremony,
