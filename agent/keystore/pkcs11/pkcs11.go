@@ -33,8 +33,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"certsign/agent"
@@ -77,7 +79,8 @@ type Config struct {
 // Store is the keys on all tokens that are there at the moment.
 type Store struct {
 	config Config
-	seen   sync.Map // the module through which a token was seen last: Place.ID → candidate
+	seen   sync.Map                 // the module through which a token was seen last: Place.ID → candidate
+	listed atomic.Pointer[[]string] // the places that List saw last
 }
 
 // New returns the store. Nothing is started before it is used.
@@ -138,12 +141,28 @@ func (s *Store) helper(module machine) (string, error) {
 // List returns the keys on all tokens, as far as the tokens show them before log-in. A module that fails hides the keys of
 // the others only when they have none: then its failure is returned.
 func (s *Store) List(ctx context.Context) ([]agent.Key, error) {
+	for look := 1; ; look++ {
+		keys, there, err := s.list(ctx)
+		if !s.missed(there) || look == looks || !pause(ctx) {
+			s.listed.Store(&there)
+			return keys, err
+		}
+	}
+}
+
+// missed says whether a token that was listed last is not there now: it was taken out, or another program is writing to it.
+func (s *Store) missed(there []string) bool {
+	last := s.listed.Load()
+	return last != nil && slices.ContainsFunc(*last, func(place string) bool { return !slices.Contains(there, place) })
+}
+
+// list is one look of List; there are the places whose keys it could see.
+func (s *Store) list(ctx context.Context) (keys []agent.Key, there []string, err error) {
 	found, err := s.scan(ctx, s.candidates())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer found.end()
-	var keys []agent.Key
 	for _, t := range found.tokens {
 		some, err := t.keys(ctx)
 		if err != nil {
@@ -151,17 +170,18 @@ func (s *Store) List(ctx context.Context) ([]agent.Key, error) {
 			found.failures = append(found.failures, failure{t.process.module, err})
 			continue
 		}
+		there = append(there, t.place.ID)
 		for _, k := range some {
 			keys = append(keys, k.Key)
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, interrupted(err)
+		return nil, there, interrupted(err)
 	}
 	if len(keys) == 0 && len(found.failures) > 0 {
-		return nil, found.failures[0].err
+		return nil, there, found.failures[0].err
 	}
-	return keys, nil
+	return keys, there, nil
 }
 
 // Places returns the tokens, and a place with a problem for each module that fails and each card that no module knows.

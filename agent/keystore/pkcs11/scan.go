@@ -179,8 +179,22 @@ func distinct(tokens []*token) []*token {
 	return kept
 }
 
-// moment is how long a token is given to come back that another program holds, or is writing to.
-const moment = 100 * time.Millisecond
+// A token that is missed is looked for looks times, a moment apart: another program may hold it, or be writing to it.
+// SoftHSM2 shows no token while another process logs in to it.
+const (
+	looks  = 3
+	moment = 100 * time.Millisecond
+)
+
+// pause waits a moment; false when nobody waits any longer.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(moment):
+		return true
+	}
+}
 
 // reach finds one token and keeps its process alone. The module through which it was seen last is asked first, so that no
 // other driver is disturbed. The caller must end the process.
@@ -190,19 +204,19 @@ func (s *Store) reach(ctx context.Context, place string) (*token, error) {
 	if seen {
 		modules = []candidate{last.(candidate)}
 	}
-	t, err := s.reachThrough(ctx, place, modules)
-	if seen && deviceGone(err) {
-		return nil, problem.Wrap(problem.TokenAbsent, err, "the driver no longer finds its device")
+	for look := 1; ; look++ {
+		t, err := s.reachThrough(ctx, place, modules)
+		if seen && look == 1 && deviceGone(err) {
+			return nil, problem.Wrap(problem.TokenAbsent, err, "the driver no longer finds its device")
+		}
+		if problem.CodeOf(err) != problem.TokenAbsent || look == looks {
+			return t, err
+		}
+		if !pause(ctx) {
+			return nil, interrupted(ctx.Err())
+		}
+		modules = s.candidates()
 	}
-	if problem.CodeOf(err) != problem.TokenAbsent {
-		return t, err
-	}
-	select {
-	case <-ctx.Done():
-		return nil, interrupted(ctx.Err())
-	case <-time.After(moment):
-	}
-	return s.reachThrough(ctx, place, s.candidates())
 }
 
 // deviceGone says whether a module that worked before cannot even begin any more: a TPM or a reader's service has stopped.
