@@ -3,7 +3,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { CertSignError } from '../src/index.js';
+import { CertSignError, describe as read } from '../src/index.js';
 
 const page = fileURLToPath(new URL('../../ca/portal/static/generate.js', import.meta.url));
 
@@ -55,7 +55,7 @@ beforeEach(() => {
       return client.finish(made.ceremony, await obtain(made));
     },
   };
-  vi.stubGlobal('CertSign', { connect: async () => client, describe: (code: string) => ({ message: code }) });
+  vi.stubGlobal('CertSign', { connect: async () => client, describe: read });
 });
 afterEach(() => vi.unstubAllGlobals());
 
@@ -110,6 +110,11 @@ describe('an enrolment that lost its connection after the key was made', () => {
     said = [];
     // An agent that never saw the token.
     finish = async (_, token) => { if (token === '') throw agentFails('token_invalid'); };
+  });
+
+  test('says what happened, why, and what to do', () => {
+    const { message, reason, remedy } = read('agent_unreachable', 'en');
+    expect(['title', 'cause', 'remedy'].map((part) => elements.get(`agent-problem-${part}`)!.textContent)).toEqual([message, reason, remedy]);
   });
 
   test('keeps no token in the tab', () => {

@@ -70,7 +70,7 @@ export function showProblem(error) {
     const described = globalThis.CertSign.describe(error.code, lang);
     if (described) {
       title = described.message;
-      cause = described.cause ?? "";
+      cause = described.reason ?? "";
       remedy = described.remedy ?? "";
     }
   } else if (!error?.code) {
