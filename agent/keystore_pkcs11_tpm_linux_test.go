@@ -2,13 +2,14 @@ package agent_test
 
 import (
 	"bufio"
-	"crypto"
-	"crypto/rand"
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/suite"
 
 	"certsign/agent"
+	"certsign/agent/home"
 	"certsign/agent/keystore/pkcs11"
 	"certsign/internal/problem"
 	"certsign/internal/testtool"
@@ -109,6 +111,10 @@ func newTPM(t *testing.T) *tpm {
 		}, 20*time.Second, 100*time.Millisecond, "the TPM answers")
 	}
 	d.stop = func() {
+		if len(ends) > 0 { // a TPM counts a stop without notice as a wrong PIN (TPM 2.0 Library, part 1, on dictionary attacks)
+			out, err := exec.Command(testtool.Need(t, "tpm2_shutdown"), "--clear").CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		}
 		for i := len(ends) - 1; i >= 0; i-- {
 			ends[i]()
 		}
@@ -179,34 +185,78 @@ func TestPKCS11StoreWithTPM(t *testing.T) {
 	suite.Run(t, &storeSuite{bench{fresh: func(t *testing.T) rig { return d.fresh(t, helper) }}})
 }
 
+// lastingRig is a rig with one store for its whole life, as the agent has one.
+type lastingRig struct {
+	rig
+	store agent.KeyStore
+}
+
+func (r lastingRig) Store() agent.KeyStore { return r.store }
+
+// A TPM that stops is out of reach of a store that has seen it: no PIN is lost on it, and nothing left in it.
 func TestATPMThatStopsIsATokenTakenAwayAndWorksAgainAfterwards(t *testing.T) {
 	d, helper := newTPM(t), moduleProcess(t)
-	s := &bench{fresh: func(t *testing.T) rig { return d.fresh(t, helper) }}
+	log, shims := filepath.Join(t.TempDir(), "log"), t.TempDir()
+	s := &tokenSuite{helper: helper, log: log}
+	s.fresh = func(t *testing.T) rig {
+		r := d.fresh(t, helper)
+		t.Setenv("SHIM_MODULE", d.module)
+		t.Setenv("SHIM_LOG", log)
+		config := r.Where().PKCS11
+		config.Modules = []string{builtShim(t, shims, "away")} // which writes down what is called
+		dir, err := home.Open(filepath.Join(t.TempDir(), "certsign"))
+		require.NoError(t, err)
+		config.Home = dir
+		return lastingRig{r, pkcs11.New(*config)}
+	}
 	s.SetT(t)
 	s.SetupTest()
 	key := s.made(agent.P256)
-	store := s.rig.Store()
-	open := func() (agent.Session, error) {
-		return store.Open(s.ctx, key.ID, agent.NewConsent(store.Name(), key.ID, 2), s.pin().ask)
+	s.whole(key)
+	back := func() {
+		d.start()
+		s.Equal(0, d.wrongPINs(t), "no try was spent")
+		s.whole(key)
 	}
-	digest := digestOf(crypto.SHA256, "x")
-	session, err := open()
-	require.NoError(t, err)
-	_, err = session.Sign(rand.Reader, digest, crypto.SHA256)
-	require.NoError(t, err)
+	t.Run("between opening and signing", func(t *testing.T) {
+		session, err := s.open(key, 2, s.pin())
+		require.NoError(t, err)
+		require.NoError(t, s.sign(session))
+		d.stop()
+		s.code(problem.TokenAbsent, s.sign(session))
+		require.NoError(t, session.Close())
+		back()
+	})
+	for name, op := range s.operations(key) {
+		t.Run("before "+name, func(t *testing.T) {
+			d.stop()
+			logIns, pin := s.count("C_Login"), s.pin()
+			s.code(problem.TokenAbsent, op(pin.ask))
+			s.Empty(pin.asked)
+			s.Equal(logIns, s.count("C_Login"))
+			back()
+		})
+		t.Run(name+", while the PIN is asked for", func(t *testing.T) {
+			logIns, pin := s.count("C_Login"), s.pin()
+			s.code(problem.TokenAbsent, op(func(ctx context.Context, req agent.PINRequest) (*agent.Secret, error) {
+				d.stop()
+				return pin.ask(ctx, req)
+			}))
+			s.wiped(pin)
+			s.LessOrEqual(s.count("C_Login"), logIns+1)
+			back()
+		})
+	}
+}
 
-	d.stop()
-	_, err = session.Sign(rand.Reader, digest, crypto.SHA256)
-	s.code(problem.TokenAbsent, err)
-	require.NoError(t, session.Close())
-	_, err = open()
-	s.code(problem.TokenAbsent, err)
-
-	d.start()
-	session, err = open()
+// wrongPINs is how many wrong PINs the TPM counts.
+func (*tpm) wrongPINs(t *testing.T) int {
+	t.Helper()
+	out, err := exec.Command(testtool.Need(t, "tpm2_getcap"), "properties-variable").Output()
 	require.NoError(t, err)
-	signature, err := session.Sign(rand.Reader, digest, crypto.SHA256)
+	found := regexp.MustCompile(`TPM2_PT_LOCKOUT_COUNTER: 0x([0-9A-Fa-f]+)`).FindSubmatch(out)
+	require.NotNil(t, found, "%s", out)
+	n, err := strconv.ParseInt(string(found[1]), 16, 32)
 	require.NoError(t, err)
-	require.NoError(t, session.Close())
-	requireSignature(t, key.Public, crypto.SHA256, digest, signature)
+	return int(n)
 }

@@ -366,7 +366,7 @@ func (s *storeSuite) TestAConsentIsSpentOverAllSessions() {
 }
 
 // whole wants that key to be the only one, as it was made, and to sign.
-func (s *storeSuite) whole(key agent.Key) {
+func (s *bench) whole(key agent.Key) {
 	s.T().Helper()
 	found := s.only(key.ID)
 	s.Equal(key.Label, found.Label)
@@ -405,7 +405,7 @@ func (s *bench) sign(session agent.Session) error {
 }
 
 // operations are what a store does with a key under a PIN.
-func (s *storeSuite) operations(key agent.Key) map[string]func(agent.AskPIN) error {
+func (s *bench) operations(key agent.Key) map[string]func(agent.AskPIN) error {
 	place, algorithm, chain := s.place().ID, s.algorithm(), s.certify(key.Public)
 	return map[string]func(agent.AskPIN) error{
 		"opening": func(pin agent.AskPIN) error {
