@@ -5,8 +5,9 @@
 // CNG's, and ECDSA. It needs no cgo.
 //
 // A key of ours lives in a container whose name says so and holds the person's name for it, so that a key without a
-// certificate needs no made-up one in the store. Issuers' certificates are kept in files of the agent's own: this package
-// never writes to another certificate store, and so makes nobody trusted.
+// certificate needs no made-up one in the store. Issuers' certificates are kept in files of the agent's own: the key
+// store never writes to another certificate store, and so makes nobody trusted. Trust alone does, for an administrator: it puts
+// an authority into the stores of the computer, for documents and never for servers, and Distrust takes out what it put there.
 //
 // What the store holds is not trusted: every program of the same person can write there. Containers' names, properties,
 // blobs and files are read within limits, a certificate counts only with the key that it holds, and no signature leaves before it
