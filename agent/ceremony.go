@@ -167,14 +167,20 @@ func (h *Hands) Show(ctx context.Context, c *Ceremony) {
 			key.Where, key.Hardware = keys[n].Where, keys[n].Hardware
 		}
 	}
-	v := Identity{Key: key, Certificate: leaf}.view(h.agent.now())
-	notice := Notice{Kind: NoticeEnrolled, Origin: c.Origin, Certificate: &v}
-	if s, err := h.agent.store(c.Store); err == nil {
+	h.agent.tellEnrolled(ctx, c.Origin, Identity{Key: key, Certificate: leaf})
+}
+
+// tellEnrolled tells the person of a certificate that lies beside its key now, or is about to; a copy of the key is offered
+// where its store makes one.
+func (a *Agent) tellEnrolled(ctx context.Context, o Origin, i Identity) {
+	v := i.view(a.now())
+	notice := Notice{Kind: NoticeEnrolled, Origin: o, Certificate: &v}
+	if s, err := a.store(i.Key.Store); err == nil {
 		if _, can := s.(Copier); can {
-			notice.Copy = func(ctx context.Context) ([]byte, string, error) { return h.agent.CopyLocal(ctx, key) }
+			notice.Copy = func(ctx context.Context) ([]byte, string, error) { return a.CopyLocal(ctx, i.Key) }
 		}
 	}
-	h.agent.prompter.Notify(ctx, notice)
+	a.prompter.Notify(ctx, notice)
 }
 
 // Site returns the site's entry as it stands now.

@@ -44,8 +44,7 @@ func (a *Agent) doCertificateSave(ctx context.Context, c caller, params json.Raw
 	for _, l := range all {
 		if l.State == SaveStored {
 			a.approval.accepted(c.origin)
-			v := l.view(a.now())
-			a.prompter.Notify(ctx, Notice{Kind: NoticeEnrolled, Origin: c.origin, Certificate: &v})
+			a.tellEnrolled(ctx, c.origin, l.Identity)
 		}
 		result.Saved = append(result.Saved, SavedCertificate{l.result(), l.State})
 	}

@@ -64,8 +64,12 @@ func TestAPageSavesACertificateBesideItsKey(t *testing.T) {
 	assert.Equal(t, agent.NoticeEnrolled, b.person.notices[0].Kind)
 	assert.Equal(t, agent.SerialHex(leaf.Certificate), b.person.notices[0].Certificate.Serial)
 
+	copied, _, err := b.person.notices[0].Copy(t.Context())
+	require.NoError(t, err)
+	assert.NotEmpty(t, copied)
+
 	recorded := 0
-	_, err := agent.VerifyJournal(b.home, func(e agent.Entry) {
+	_, err = agent.VerifyJournal(b.home, func(e agent.Entry) {
 		if e.Event == agent.LogCertificate {
 			recorded++
 			assert.Equal(t, portal, e.Origin)
