@@ -95,6 +95,9 @@ func TestAPageEnrols(t *testing.T) {
 	var again agent.EnrollFinishResult
 	require.Empty(t, later.call(agent.MethodEnrollFinish, agent.EnrollFinishParams{Ceremony: first.Ceremony, Token: token}, &again), "a page that missed the answer gets it again")
 	assert.Equal(t, second, again)
+	again = agent.EnrollFinishResult{}
+	require.Empty(t, later.call(agent.MethodEnrollFinish, agent.EnrollFinishParams{Ceremony: first.Ceremony}, &again), "also without the token, which no page keeps")
+	assert.Equal(t, second, again)
 	assert.Equal(t, 1, o.ca.sent[token])
 	assert.Len(t, o.person.pins, 1)
 	o.sound()
