@@ -52,7 +52,21 @@ static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR_PTR
 	return rv;
 }
 
+static CK_RV set(CK_SESSION_HANDLE session, CK_UTF8CHAR_PTR old, CK_ULONG oldLength, CK_UTF8CHAR_PTR pin, CK_ULONG length)
+{
+	fprintf(stderr, "C_SetPIN from %.*s to %.*s\n", (int)oldLength, (const char *)old, (int)length, (const char *)pin);
+	return real->C_SetPIN(session, old, oldLength, pin, length);
+}
+
+static CK_RV init(CK_SESSION_HANDLE session, CK_UTF8CHAR_PTR pin, CK_ULONG length)
+{
+	fprintf(stderr, "C_InitPIN with %.*s\n", (int)length, (const char *)pin);
+	return real->C_InitPIN(session, pin, length);
+}
+
 static void change(void)
 {
 	shown.C_Login = login;
+	shown.C_SetPIN = set;
+	shown.C_InitPIN = init;
 }
