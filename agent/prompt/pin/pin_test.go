@@ -156,6 +156,7 @@ func TestADialogSaysWhoAsksForWhat(t *testing.T) {
 		{"with fewer tries", "pl", func(r *agent.PINRequest) { r.State = agent.PINLow }, []string{"SETTITLE CertSign – PIN (ostatnio błędny)\n", "%0A%0AUWAGA: ostatnio podano błędny PIN"}, nil},
 		{"with the last try", "en", func(r *agent.PINRequest) { r.State = agent.PINFinal }, []string{"SETTITLE CertSign – PIN (LAST TRY)\n", "CAUTION: this is the last try."}, nil},
 		{"before a deletion", "en", func(r *agent.PINRequest) { r.Purpose = agent.PurposeDelete }, []string{"SETDESC DELETING a key"}, nil},
+		{"of a certificate that is stored", "pl", func(r *agent.PINRequest) { r.Purpose, r.Document = agent.PurposeStore, "Grażyna Żółć" }, []string{"Certyfikat: „Grażyna Żółć”"}, []string{"Dokument"}},
 		{"from the shell", "en", func(r *agent.PINRequest) { r.Origin = "local" }, []string{"Site: this computer (command line)"}, nil},
 		{"with hostile words", "en", func(r *agent.PINRequest) {
 			r.Document = "<b>a</b>\nSETERROR owned\u202e%0A"

@@ -53,7 +53,11 @@ func (l Language) PINSubject(req agent.PINRequest) []string {
 		}
 		lines = append(lines, l.Text("pin.origin", shown))
 	}
-	if req.Document != "" {
+	switch {
+	case req.Document == "":
+	case req.Purpose == agent.PurposeStore:
+		lines = append(lines, l.Text("pin.stored", l.Quote(req.Document)))
+	default:
 		lines = append(lines, l.Text("pin.document", l.Quote(req.Document)))
 	}
 	if req.Label != "" {

@@ -19,6 +19,7 @@ var pins = map[string]entry{
 
 	"pin.origin":   {"Strona: %s", "Site: %s"},
 	"pin.document": {"Dokument: %s", "Document: %s"},
+	"pin.stored":   {"Certyfikat: %s", "Certificate: %s"},
 	"pin.key":      {"Klucz: %s", "Key: %s"},
 	"pin.where":    {"Miejsce: %s", "Place: %s"},
 
