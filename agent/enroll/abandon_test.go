@@ -3,6 +3,8 @@ package enroll_test
 import (
 	"crypto/x509"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"certsign/agent"
+	"certsign/agent/home"
 	"certsign/internal/problem"
 )
 
@@ -53,4 +56,28 @@ func TestAKeyThatIsBeingCertifiedKeepsItsEnrolment(t *testing.T) {
 	close(goOn)
 	require.NoError(t, <-ended)
 	o.sound()
+}
+
+func TestTheLockOfACeremonyThatNeverBeganIsRemovedInTime(t *testing.T) {
+	o := newOffice(t)
+	c := o.begin()
+	folder := o.home.Path("ceremonies")
+	name := func(id string) string { return filepath.Join(folder, id+".lock") }
+	loose, young, held := agent.NewCeremonyID(), agent.NewCeremonyID(), agent.NewCeremonyID()
+	old := time.Now().Add(-2 * time.Hour)
+	for _, id := range []string{loose, young, held, c.ID} {
+		require.NoError(t, os.WriteFile(name(id), nil, 0o600))
+		if id != young {
+			require.NoError(t, os.Chtimes(name(id), old, old))
+		}
+	}
+	lock, err := home.TryLockPath(name(held))
+	require.NoError(t, err)
+	defer lock.Unlock()
+	o.restart()
+	require.NoError(t, o.agent.ResumeCeremonies(t.Context()))
+	assert.NoFileExists(t, name(loose))
+	for _, id := range []string{young, held, c.ID} {
+		assert.FileExists(t, name(id))
+	}
 }

@@ -3,6 +3,8 @@ package enroll
 import (
 	"context"
 	"errors"
+	"os"
+	"strings"
 	"time"
 
 	"certsign/agent"
@@ -18,11 +20,14 @@ const (
 	keepDone = 7 * 24 * time.Hour
 	// keepAsked is how long a ceremony waits for its token. Its key outlives it: see Resume.
 	keepAsked = 30 * 24 * time.Hour
+	// keepLock is how old the lock of no ceremony must be to go: a younger one may be about to be taken.
+	keepLock = time.Hour
 )
 
 // Resume implements agent.Enroller. A ceremony that another process has in hand is passed over. One whose CSR was handed
 // out and that never got a token is forgotten in time, and its key is kept: somebody may have had it certified.
 func (d *Desk) Resume(ctx context.Context, hands *agent.Hands) error {
+	d.sweepLocks()
 	all, err := d.all()
 	if err != nil {
 		return err
@@ -43,6 +48,26 @@ func (d *Desk) Resume(ctx context.Context, hands *agent.Hands) error {
 		}
 	}
 	return nil
+}
+
+// sweepLocks removes the locks of ceremonies whose process was killed before they were on the disk, or after they were gone.
+func (d *Desk) sweepLocks() {
+	entries, err := os.ReadDir(d.home.Path(folder))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), ".lock")
+		if !ok || !validID.MatchString(id) {
+			continue
+		}
+		if fi, err := e.Info(); err != nil || d.now().Sub(fi.ModTime()) < keepLock {
+			continue
+		}
+		if release, err := d.tryHold(id); err == nil {
+			release() // and removes it, where there is no ceremony
+		}
+	}
 }
 
 func (d *Desk) resume(ctx context.Context, r *record, hands *agent.Hands) error {

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"time"
 
 	"certsign/internal/problem"
 )
@@ -77,7 +79,31 @@ func (d *Dir) private(path string) error {
 			return fmt.Errorf("make home private: %w", err)
 		}
 	}
+	sweep(path)
 	return nil
+}
+
+// tempPrefix starts the names of files that are being written. One that is an hour old is what a crash left: writing takes
+// milliseconds.
+const (
+	tempPrefix = ".new-"
+	abandoned  = time.Hour
+)
+
+// sweep removes what a crash left half written in a folder of ours. It does what it can; the next time does the rest.
+func sweep(path string) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), tempPrefix) || !e.Type().IsRegular() {
+			continue
+		}
+		if fi, err := e.Info(); err == nil && time.Since(fi.ModTime()) > abandoned {
+			_ = os.Remove(filepath.Join(path, e.Name()))
+		}
+	}
 }
 
 // ours keeps a slip of the pen, such as --home /tmp, from closing somebody else's folder: one that others may enter is
@@ -133,7 +159,7 @@ func (d *Dir) Write(name string, b []byte) error {
 
 // Replace is Write for a file anywhere, with those rights.
 func Replace(path string, mode fs.FileMode, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
+	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*") // 0600
 	if err != nil {
 		return err
 	}

@@ -79,6 +79,34 @@ func TestWriteReplacesWholeFilesAndLeavesNoOthers(t *testing.T) {
 	assert.Len(t, entries, 1)
 }
 
+func TestWhatACrashLeftHalfWrittenGoesAndNothingElse(t *testing.T) {
+	d := open(t)
+	sub, err := d.Sub("notes")
+	require.NoError(t, err)
+	old := time.Now().Add(-2 * time.Hour)
+	for name, age := range map[string]time.Time{
+		".new-1": old, "notes/.new-22": old, ".new-3": time.Now(), "notes/.new-4": time.Now(), "new-5": old, "notes/6.json": old, ".hidden": old,
+	} {
+		require.NoError(t, d.Write(filepath.FromSlash(name), []byte(name)))
+		require.NoError(t, os.Chtimes(d.Path(filepath.FromSlash(name)), age, age))
+	}
+	require.NoError(t, os.Mkdir(d.Path(".new-folder"), 0o700))
+	require.NoError(t, os.Chtimes(d.Path(".new-folder"), old, old))
+	again, err := home.Open(d.Path())
+	require.NoError(t, err)
+	_, err = again.Sub("notes")
+	require.NoError(t, err)
+	var left []string
+	for _, folder := range []string{d.Path(), sub} {
+		entries, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		for _, e := range entries {
+			left = append(left, e.Name())
+		}
+	}
+	assert.ElementsMatch(t, []string{".hidden", ".new-3", ".new-folder", "new-5", "notes", ".new-4", "6.json"}, left)
+}
+
 func TestALockIsHeldByOne(t *testing.T) {
 	d := open(t)
 	first, err := d.TryLock("l")
