@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 	"os"
@@ -71,67 +70,16 @@ func answer(t *testing.T, text string) agent.AskPIN {
 	}
 }
 
-func TestOtherProgramsOpenTheFile(t *testing.T) {
-	testtool.NotWine(t, "openssl, keytool and pk12util are programs of the system that runs Wine")
-	_, e, private := seal(t, testtool.TempDir(t))
-	want, err := x509.MarshalPKCS8PrivateKey(private)
-	require.NoError(t, err)
-
-	t.Run("openssl pkcs12", func(t *testing.T) {
-		cmd := exec.Command(testtool.Need(t, "openssl"), "pkcs12", "-in", e.path+extKey, "-nodes", "-nocerts", "-passin", "env:PASSWORD")
-		cmd.Env = append(os.Environ(), "PASSWORD="+password)
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		block, _ := pem.Decode(out[bytes.Index(out, []byte("-----BEGIN")):])
-		require.NotNil(t, block)
-		assert.Equal(t, want, block.Bytes)
-	})
-	t.Run("openssl names the algorithms", func(t *testing.T) {
-		cmd := exec.Command(testtool.Need(t, "openssl"), "pkcs12", "-in", e.path+extKey, "-info", "-noout", "-passin", "env:PASSWORD")
-		cmd.Env = append(os.Environ(), "PASSWORD="+password)
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		assert.Contains(t, string(out), fmt.Sprintf("MAC: sha256, Iteration %d", sealIterations))
-		assert.Equal(t, 2, strings.Count(string(out), fmt.Sprintf("PBES2, PBKDF2, AES-256-CBC, Iteration %d, PRF hmacWithSHA256", sealIterations)))
-	})
-	t.Run("keytool, which takes ASCII passwords only", func(t *testing.T) {
-		const password = "Zazolc-gesla-7!"
-		keytool := testtool.Need(t, "keytool")
-		for _, iterations := range []int{2000, New("").count()} {
-			sealed, err := encode(private, nil, agent.NewSecret([]byte(password)), iterations)
-			require.NoError(t, err)
-			require.NoError(t, writeFile(systemDisk{}, e.path+extKey, sealed))
-			cmd := exec.Command(keytool, "-list", "-storetype", "PKCS12", "-keystore", e.path+extKey, "-storepass:env", "PASSWORD")
-			cmd.Env = append(os.Environ(), "PASSWORD="+password)
-			out, err := cmd.CombinedOutput()
-			require.NoError(t, err, "%s", out)
-			assert.Contains(t, string(out), "PrivateKeyEntry")
-		}
-	})
-	t.Run("NSS pk12util, with the count of iterations that we write", func(t *testing.T) {
-		certutil, pk12util := testtool.Need(t, "certutil"), testtool.Need(t, "pk12util")
-		for password, iterations := range map[string]int{"Zazolc-gesla-7!": 2000, password: New("").count()} {
-			dir := testtool.TempDir(t)
-			sealed, err := encode(private, []*x509.Certificate{mustParse(t, certify(t, private, "Jan Kowalski"))}, agent.NewSecret([]byte(password)), iterations)
-			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "key.p12"), sealed, 0o600))
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600))
-			for _, args := range [][]string{
-				{certutil, "-N", "-d", "sql:" + dir, "--empty-password"},
-				{pk12util, "-i", "key.p12", "-d", "sql:" + dir, "-w", "password"},
-				{certutil, "-K", "-d", "sql:" + dir},
-			} {
-				cmd := exec.Command(args[0], args[1:]...)
-				cmd.Dir = dir
-				cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-				out, err := cmd.CombinedOutput()
-				require.NoError(t, err, "%s %s: %s", args[0], password, out)
-				if args[1] == "-K" {
-					assert.Regexp(t, `< 0> +ec `, string(out), "the key is there")
-				}
-			}
-		}
-	})
+// TestOpenSSLNamesTheAlgorithms; that other programs use the files is tested in package agent, where they are made.
+func TestOpenSSLNamesTheAlgorithms(t *testing.T) {
+	testtool.NotWine(t, "openssl is a program of the system that runs Wine")
+	_, e, _ := seal(t, testtool.TempDir(t))
+	cmd := exec.Command(testtool.Need(t, "openssl"), "pkcs12", "-in", e.path+extKey, "-info", "-noout", "-passin", "env:PASSWORD")
+	cmd.Env = append(os.Environ(), "PASSWORD="+password)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Contains(t, string(out), fmt.Sprintf("MAC: sha256, Iteration %d", sealIterations))
+	assert.Equal(t, 2, strings.Count(string(out), fmt.Sprintf("PBES2, PBKDF2, AES-256-CBC, Iteration %d, PRF hmacWithSHA256", sealIterations)))
 }
 
 func TestAWrongPasswordIsExpensiveToTry(t *testing.T) {
