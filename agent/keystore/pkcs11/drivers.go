@@ -17,6 +17,7 @@ var makers = map[string][]string{
 		"/opt/SimplySignDesktop/SimplySignPKCS_64-MS-*.so",
 		"/usr/lib/SimplySignPKCS/SimplySignPKCS_64-MS-*.so",
 		"/usr/lib/ccs/libccpkip11.so", // CryptoTech: KIR, Cencert
+		"/usr/lib/libccpkip11.so",
 		"/usr/lib/libccgraphitep11.so",
 		"/usr/local/lib/libccgraphitep11.so",
 		"/usr/lib64/pwpw-card-pkcs11.so", // PWPW: Sigillum
@@ -27,11 +28,14 @@ var makers = map[string][]string{
 		"/usr/lib/pkcs11/libIDPrimePKCS11.so",
 		"/usr/lib/libeToken.so", // SafeNet
 		"/usr/lib64/libeToken.so",
+		"/usr/lib/libeTPkcs11.so",
+		"/usr/lib64/libeTPkcs11.so",
 		"/usr/lib/x64-athena/libASEP11.so", // Athena: Sigillum
 		"/usr/lib/libASEP11.so",
 		"/usr/lib/x86_64-linux-gnu/libykcs11.so*",
 		"/usr/lib/aarch64-linux-gnu/libykcs11.so*",
 		"/usr/lib64/libykcs11.so*",
+		"/usr/local/lib/libykcs11.so",
 	},
 	"darwin": {
 		"/usr/local/lib/pkcs11/libcryptoCertum3PKCS.dylib",
@@ -41,7 +45,10 @@ var makers = map[string][]string{
 		"/Library/PWPW-Card/lib/pwpw-card-pkcs11.so",
 		"/Library/Security/tokend/CCSuite.tokend/Contents/Frameworks/libccpkip11.dylib", // CryptoTech
 		"/usr/local/lib/libIDPrimePKCS11.dylib",
+		"/Library/Frameworks/eToken.framework/Versions/A/libIDPrimePKCS11.dylib",
 		"/usr/local/lib/libeToken.dylib",
+		"/usr/local/lib/libeTPkcs11.dylib",
+		"/Library/Frameworks/eToken.framework/Versions/A/libeTPkcs11.dylib",
 		"/usr/local/lib/libykcs11.dylib",
 		"/opt/homebrew/lib/libykcs11.dylib",
 	},
@@ -57,7 +64,8 @@ var makers = map[string][]string{
 		`C:\Program Files\PWPW\*\e-dowod-pkcs11-64.dll`,
 		`C:\Program Files\SafeNet\Authentication\SAC\x64\IDPrimePKCS1164.dll`,
 		`C:\Program Files\Gemalto\IDGo 800 PKCS#11\IDPrimePKCS1164.dll`,
-		`C:\Windows\System32\eTPKCS11.dll`,
+		`C:\Windows\System32\eTPKCS11.dll`, // SafeNet
+		`C:\Program Files\SafeNet\Authentication\SAC\x64\eTPKCS11.dll`,
 		`C:\Windows\System32\asepkcs.dll`, // Athena: Sigillum
 		`C:\Windows\System32\cmP1164.dll`, // Charismathics: EuroCert
 		`C:\Program Files\Yubico\Yubico PIV Tool\bin\libykcs11.dll`,
@@ -66,9 +74,12 @@ var makers = map[string][]string{
 		`C:\Program Files (x86)\Krajowa Izba Rozliczeniowa S.A\CCAktywator\CCGraphiteP11.dll`,
 		`C:\Program Files (x86)\ENCARD\enigmap11.dll`,
 		`C:\Program Files (x86)\PWPW\pwpw-card-pkcs11.dll`,
+		`C:\Program Files (x86)\Gemalto\IDGo 800 PKCS#11\IDPrimePKCS11.dll`,
 		`C:\Windows\SysWOW64\eTPKCS11.dll`,
+		`C:\Program Files (x86)\SafeNet\Authentication\SAC\x32\eTPKCS11.dll`,
 		`C:\Windows\SysWOW64\asepkcs.dll`,
 		`C:\Windows\SysWOW64\cmP11.dll`,
+		`C:\Program Files (x86)\Yubico\Yubico PIV Tool\bin\libykcs11.dll`,
 	},
 }
 
@@ -78,20 +89,30 @@ var open = map[string][]string{
 		"/usr/lib/x86_64-linux-gnu/pkcs11/libtpm2_pkcs11.so",
 		"/usr/lib/aarch64-linux-gnu/pkcs11/libtpm2_pkcs11.so",
 		"/usr/lib64/pkcs11/libtpm2_pkcs11.so",
+		"/usr/lib/libtpm2_pkcs11.so",
+		"/usr/lib/*-linux-gnu/libtpm2_pkcs11.so*",
 		"/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so",
 		"/usr/lib/aarch64-linux-gnu/opensc-pkcs11.so",
 		"/usr/lib64/opensc-pkcs11.so",
 		"/usr/lib/opensc-pkcs11.so",
+		"/usr/local/lib/opensc-pkcs11.so",
 		"/usr/lib/softhsm/libsofthsm2.so",
+		"/usr/lib/*-linux-gnu/softhsm/libsofthsm2.so",
 		"/usr/lib64/softhsm/libsofthsm2.so",
+		"/usr/lib64/pkcs11/libsofthsm2.so",
+		"/usr/local/lib/softhsm/libsofthsm2.so",
 	},
 	"darwin": {
 		"/Library/OpenSC/lib/opensc-pkcs11.so",
+		"/usr/local/lib/opensc-pkcs11.so",
 		"/opt/homebrew/lib/softhsm/libsofthsm2.so",
 		"/usr/local/lib/softhsm/libsofthsm2.so",
 	},
+	// SoftHSM2's installer proposes C:\SoftHSM2, which anybody could make before it does: there it must be named.
 	"windows": {
 		`C:\Program Files\OpenSC Project\OpenSC\pkcs11\opensc-pkcs11.dll`,
+		`C:\Program Files\SoftHSM2\lib\softhsm2-x64.dll`,
+		`C:\Program Files (x86)\OpenSC Project\OpenSC\pkcs11\opensc-pkcs11.dll`,
 	},
 }
 
