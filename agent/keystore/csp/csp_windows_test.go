@@ -131,7 +131,7 @@ func TestCNGKeepsECDSAKeys(t *testing.T) {
 	require.NoError(t, err)
 	defer cng.close()
 	if len(cng.makes()) == 0 {
-		t.Skip("CNG persists no keys and has no ECDSA here; certsign selftest shows both on a Windows that does")
+		t.Skip("Wine: its Microsoft Software Key Storage Provider persists no keys and has no ECDSA; certsign selftest shows both on a Windows that does")
 	}
 	for _, algorithm := range cng.makes() {
 		m, err := makeCNG(newContainer("klucz", false).name(), cngAlgorithms[algorithm])
@@ -142,6 +142,33 @@ func TestCNGKeepsECDSAKeys(t *testing.T) {
 			assert.True(t, valid(m.entry.Public, hash, digestOf(hash), signature, pkcs1))
 		}
 		assert.NoError(t, m.undo())
+	}
+}
+
+// TestKeysOfCardsAndTheTPMAreListed looks at the keys that a person has there. Nothing is opened: that would show a dialog.
+func TestKeysOfCardsAndTheTPMAreListed(t *testing.T) {
+	for name, provider := range map[string]string{
+		"a card, through CNG":       "Microsoft Smart Card Key Storage Provider",
+		"a card, through CryptoAPI": "Microsoft Base Smart Card Crypto Provider",
+		"the TPM":                   "Microsoft Platform Crypto Provider",
+	} {
+		t.Run(name, func(t *testing.T) {
+			testtool.NotWine(t, "no card and no TPM is behind its "+provider)
+			keys, err := New(Config{}).List(t.Context())
+			require.NoError(t, err)
+			found := 0
+			for _, key := range keys {
+				if key.Made.By == provider {
+					found++
+					assert.NotNil(t, key.Public)
+					assert.NotEmpty(t, key.Chain)
+					assert.Contains(t, key.Where, provider)
+				}
+			}
+			if found == 0 {
+				t.Skip("nobody here has a certificate with a key in the " + provider)
+			}
+		})
 	}
 }
 
