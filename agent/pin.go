@@ -62,6 +62,9 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 			c.awaiting("pin")
 			s, err := a.pins.AskPIN(ctx, req)
 			if err != nil {
+				if problem.CodeOf(err) == problem.PromptUnavailable {
+					a.log.Warn("nobody could be asked for a PIN", "err", err)
+				}
 				last = true
 				return nil, err
 			}

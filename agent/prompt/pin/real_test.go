@@ -29,7 +29,7 @@ func screen(t *testing.T) string {
 	t.Helper()
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
-	cmd := exec.Command(testtool.Need(t, "Xvfb"), "-displayfd", "3", "-screen", "0", "900x700x24", "-nolisten", "tcp")
+	cmd := exec.Command(testtool.Need(t, "Xvfb"), "-displayfd", "3", "-screen", "0", "900x700x24", "-nolisten", "tcp", "-noreset") // else the server starts anew when its last window closes, and the next one finds none
 	cmd.ExtraFiles = []*os.File{w}
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })

@@ -9,7 +9,7 @@ import { pause, ready, run, start, until } from './processes.mjs';
 export async function startDisplay(dir) {
   const file = `${dir}/display`;
   rmSync(file, { force: true });
-  const server = start('Xvfb', 'sh', ['-c', `exec Xvfb -displayfd 3 -screen 0 1280x960x24 -nolisten tcp 3>"${file}"`], { log: `${dir}/xvfb.log` });
+  const server = start('Xvfb', 'sh', ['-c', `exec Xvfb -displayfd 3 -screen 0 1280x960x24 -nolisten tcp -noreset 3>"${file}"`], { log: `${dir}/xvfb.log` });
   const number = await ready(server, 'a display', () => existsSync(file) && readFileSync(file, 'utf8').trim());
   return `:${number}`;
 }
