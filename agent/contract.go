@@ -184,7 +184,7 @@ func (l *life) wrongPIN() error {
 	case !l.asks:
 		return noQuestion
 	case !l.Place.NewPIN && !l.WrongPIN:
-		return skip{problem.New(problem.PINIncorrect, "not tried: it would cost the token one of its tries")}
+		return skip{problem.New(problem.UserCancelled, "not asked for: it costs the token one of its tries")}
 	}
 	chain, err := testChain(l.key.Public, selfTestLabel, selfTestIssuer, selfTestIssuer)
 	if err != nil {

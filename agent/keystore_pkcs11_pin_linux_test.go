@@ -2,9 +2,6 @@ package agent_test
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"fmt"
 	"os"
 	"os/exec"
@@ -207,15 +204,4 @@ func (s *tokenSuite) TestATokenThatIsAwayHasNoPINToChange() {
 func (s *tokenSuite) TestANewKeySaysHowItWasMade() {
 	key := s.made(agent.P256)
 	s.Equal(agent.Made{By: "SoftHSM project SoftHSM v2", Local: agent.StatedYes, NeverExtractable: agent.StatedYes}, key.Made)
-}
-
-func (s *tokenSuite) TestASoftTokenMakesAllKeysAndSignsWithPSS() {
-	s.Equal(ours, s.place().Keys)
-	key := s.made(agent.RSA2048)
-	session, err := s.open(key, 1, s.pin())
-	s.Require().NoError(err)
-	digest, options := digestOf(crypto.SHA384, "x"), &rsa.PSSOptions{Hash: crypto.SHA384, SaltLength: rsa.PSSSaltLengthEqualsHash}
-	signature, err := session.Sign(rand.Reader, digest, options)
-	s.Require().NoError(err)
-	s.NoError(rsa.VerifyPSS(key.Public.(*rsa.PublicKey), crypto.SHA384, digest, signature, options))
 }

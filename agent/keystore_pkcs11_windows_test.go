@@ -205,13 +205,12 @@ func (s *folderSuite) TestALibraryInTheCurrentFolderIsNotTakenForOneOfTheDrivers
 	s.NotContains(string(b), "a companion was found")
 }
 
-func (s *folderSuite) TestAKeyOutlivesItsProcessesAndItsDeletionLasts() {
+func (s *folderSuite) TestAKeyStaysOnItsTokenAndLeavesNothingThereWhenItIsDeleted() {
 	key := s.made(agent.RSA2048)
-	s.Require().NoError(s.trySign(key, "token"), "another process signs with it")
 	s.Equal(agent.StatedYes, key.Made.Local)
 	s.Equal(agent.StatedYes, key.Made.NeverExtractable)
+	s.Require().NoError(s.rig.Store().(agent.Attacher).Attach(s.ctx, key.ID, s.certify(key.Public)[:1], s.pin().ask))
 	s.Require().NoError(s.rig.Store().(agent.Deleter).Delete(s.ctx, key.ID, s.pin().ask))
-	s.code(problem.KeyAbsent, s.trySign(key, "token"))
 	entries, err := os.ReadDir(s.token.dir)
 	s.Require().NoError(err)
 	s.Len(entries, 1, "no object is left")
