@@ -66,7 +66,7 @@ func (g *gate) roots(t *testing.T, root, dir string) string {
 	return path
 }
 
-// look sets who sees what passes; nil for nobody. What is not let through ends like a connection that broke.
+// look sets who sees what passes, one after the other; nil for nobody. What is not let through ends like a connection that broke.
 func (g *gate) look(watch func(stage, string) (pass bool)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -75,9 +75,8 @@ func (g *gate) look(watch func(stage, string) (pass bool)) {
 
 func (g *gate) passes(s stage, path string) bool {
 	g.mu.Lock()
-	watch := g.watch
-	g.mu.Unlock()
-	return watch == nil || watch(s, path)
+	defer g.mu.Unlock()
+	return g.watch == nil || g.watch(s, path)
 }
 
 // ServeHTTP implements http.Handler.

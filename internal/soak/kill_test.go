@@ -36,6 +36,7 @@ func TestKillAtEveryStepOfAnEnrolment(t *testing.T) {
 		t.Skip("starts both programs many times")
 	}
 	testtool.Need(t, "softhsm2-util")
+	testtool.Need(t, "pkcs11-tool")
 	w := newWorld(t)
 	legs := map[int]time.Duration{} // how long they take when nobody disturbs them
 	for _, store := range stores {
@@ -58,8 +59,7 @@ func TestKillAtEveryStepOfAnEnrolment(t *testing.T) {
 		}
 		return left
 	}
-	done := 0
-	torn := 0
+	done, torn := 0, 0
 	hit := func(a aim, m moment) {
 		hits[a.who][m]++
 		if n := w.unfinished(t); n > torn { // at any of the other moments
@@ -70,16 +70,12 @@ func TestKillAtEveryStepOfAnEnrolment(t *testing.T) {
 		done++
 	}
 	for try := 0; done < kills || len(missing()) > 0; try++ {
-		require.Less(t, try, 3*kills, "these moments were not met: %v", missing())
+		require.Less(t, try, max(3*kills, 4*len(aims)), "these moments were not met: %v", missing())
 		a := aims[try%len(aims)]
 		if left := missing(); try >= len(aims) && len(left) > 0 {
 			a = left[try%len(left)]
-		} else if try >= len(aims) && try%2 == 0 { // and at any time, for what nobody thought of
-			a = aim{who: []string{"shell", "daemon", "CA"}[rand.IntN(3)], leg: 2}
-			if a.who != "CA" {
-				a.leg = 1 + rand.IntN(2)
-			}
-			a.after = time.Duration(rand.Float64() * 1.05 * float64(legs[a.leg]))
+		} else if try >= len(aims) && try%2 == 0 {
+			a = atAnyTime(legs)
 		}
 		torn = w.unfinished(t)
 		a.store = cmp.Or(a.store, stores[(try+try/len(aims))%len(stores)])
@@ -101,6 +97,16 @@ func TestKillAtEveryStepOfAnEnrolment(t *testing.T) {
 	w.startCA(t)
 	w.settle(t)
 	w.audit(t)
+}
+
+// atAnyTime aims at what nobody thought of.
+func atAnyTime(legs map[int]time.Duration) aim {
+	a := aim{who: []string{"shell", "daemon", "CA"}[rand.IntN(3)], leg: 2}
+	if a.who != "CA" {
+		a.leg = 1 + rand.IntN(2)
+	}
+	a.after = time.Duration(rand.Float64() * 1.05 * float64(legs[a.leg]))
+	return a
 }
 
 // trigger kills at the moment that a aims at; the result ends the aiming and says whether it came to that.
@@ -237,7 +243,8 @@ func (w *world) killMinting(t *testing.T, a aim, hit func(aim, moment)) {
 	t.Helper()
 	c := w.ask(t, a.store)
 	w.logIn(t)
-	end := w.trigger(t, a, func() { _ = w.serve.Process.Kill() })
+	process := w.serve.Process
+	end := w.trigger(t, a, func() { _ = process.Kill() })
 	_, _, _ = w.visitor.try("/api/v1/enrolments", "application/json", bytes.NewReader(c.question(t)))
 	fired := end()
 	w.endCA(t)
@@ -255,8 +262,9 @@ func (w *world) killIssuing(t *testing.T, a aim, hit func(aim, moment)) {
 	t.Helper()
 	c := w.ask(t, a.store)
 	token := w.token(t, c)
+	process := w.serve.Process
 	end := w.trigger(t, a, func() {
-		_ = w.serve.Process.Kill()
+		_ = process.Kill()
 		time.Sleep(20 * time.Millisecond) // until its listener is gone too
 	})
 	finish := w.finish(c, token)
