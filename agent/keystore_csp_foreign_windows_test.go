@@ -38,6 +38,8 @@ const (
 	otherName = "le-1b3e2a6a-6A3E"
 )
 
+var hashes = []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512}
+
 // foreignKey makes one through CryptoAPI.
 func (s *foreignSuite) foreignKey(name, provider string, kind, spec uint32) foreign {
 	advapi := windows.NewLazySystemDLL("advapi32.dll")

@@ -237,8 +237,6 @@ func (s *bench) certify(public crypto.PublicKey) [][]byte {
 // ours are the algorithms that a store may offer.
 var ours = []agent.KeyAlgorithm{agent.RSA2048, agent.RSA3072, agent.P256, agent.P384}
 
-var hashes = []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512}
-
 func digestOf(hash crypto.Hash, text string) []byte {
 	h := hash.New()
 	h.Write([]byte(text))
