@@ -153,7 +153,7 @@ func (s *session) keep(p wire.KeepParams) (any, *wire.Failure) {
 		}
 		return wire.KeepResult{ID: id}, nil
 	}
-	return wire.KeepResult{ID: p.ID}, nil
+	return wire.KeepResult(p), nil
 }
 
 // attach writes certificates. The first replaces the ones with its ID, but is written before they go.
