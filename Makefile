@@ -121,7 +121,7 @@ fuzz: ## each fuzz target for TIME (60s)
 	  for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep ^Fuzz || true); do \
 	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(TIME) -fuzzminimizetime 10x $$p; done; done
 
-soak: tools-test build ## kill -9 of agent and CA at every step of an enrolment, COUNT (200) times; 1,000 signatures beside another program's
+soak: tools-test build ## kill -9 of agent and CA at every step of an enrolment, COUNT (200) times; 1,000 documents beside another program's signatures
 	CERTSIGN_SOAK=$(COUNT) go test -count 1 -timeout 3h -v ./internal/soak
 	CERTSIGN_SOAK=$(COUNT) go test -count 1 -timeout 3h -v -run 'TestPKCS11Tokens/TestAnotherProgram' ./agent
 
