@@ -94,7 +94,7 @@ windows: ## the programs for Windows, and for other systems without cgo
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build -trimpath -o /dev/null ./agent/cmd/certsign
 
 test: tools-test node-test build build/bin/step-ca lint windows ## everything that must be green
-	go test -race -timeout 20m ./...
+	go test -race -p 3 -timeout 20m ./... # most of the time they wait
 	cd bridge-js && npm run --silent test
 	$(MAKE) --no-print-directory test-windows
 	node testdata/e2e/demo.mjs

@@ -277,6 +277,7 @@ func (s *Store) Delete(ctx context.Context, id string, pin agent.AskPIN) (err er
 		return err
 	}
 	defer func() { err = s.leave(t, err) }()
+	s.listed.Store(nil) // what is missed afterwards is not looked for
 	k, err := t.openFor(ctx, id, writing, agent.PurposeDelete, nil, pin)
 	if err != nil {
 		return err

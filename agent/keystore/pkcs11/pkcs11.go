@@ -80,7 +80,7 @@ type Config struct {
 type Store struct {
 	config Config
 	seen   sync.Map                 // the module through which a token was seen last: Place.ID → candidate
-	listed atomic.Pointer[[]string] // the places that List saw last
+	listed atomic.Pointer[[]string] // the places and keys that List saw last
 }
 
 // New returns the store. Nothing is started before it is used.
@@ -150,13 +150,14 @@ func (s *Store) List(ctx context.Context) ([]agent.Key, error) {
 	}
 }
 
-// missed says whether a token that was listed last is not there now: it was taken out, or another program is writing to it.
+// missed says whether a token or a key that was listed last is not there now: it was taken out, or another program is writing
+// to it.
 func (s *Store) missed(there []string) bool {
 	last := s.listed.Load()
-	return last != nil && slices.ContainsFunc(*last, func(place string) bool { return !slices.Contains(there, place) })
+	return last != nil && slices.ContainsFunc(*last, func(id string) bool { return !slices.Contains(there, id) })
 }
 
-// list is one look of List; there are the places whose keys it could see.
+// list is one look of List; there are the places whose keys it could see, and those keys.
 func (s *Store) list(ctx context.Context) (keys []agent.Key, there []string, err error) {
 	found, err := s.scan(ctx, s.candidates())
 	if err != nil {
@@ -172,7 +173,7 @@ func (s *Store) list(ctx context.Context) (keys []agent.Key, there []string, err
 		}
 		there = append(there, t.place.ID)
 		for _, k := range some {
-			keys = append(keys, k.Key)
+			keys, there = append(keys, k.Key), append(there, k.ID)
 		}
 	}
 	if err := ctx.Err(); err != nil {

@@ -182,7 +182,7 @@ func distinct(tokens []*token) []*token {
 // A token that is missed is looked for looks times, a moment apart: another program may hold it, or be writing to it.
 // SoftHSM2 shows no token while another process logs in to it.
 const (
-	looks  = 3
+	looks  = 6
 	moment = 100 * time.Millisecond
 )
 
