@@ -123,7 +123,7 @@ fuzz: ## each fuzz target for TIME (60s)
 
 soak: tools-test build ## kill -9 of agent and CA at every step of an enrolment, COUNT (200) times; 1,000 documents beside another program's signatures
 	CERTSIGN_SOAK=$(COUNT) go test -count 1 -timeout 3h -v ./internal/soak
-	CERTSIGN_SOAK=$(COUNT) go test -count 1 -timeout 3h -v -run 'TestPKCS11Tokens/TestAnotherProgram' ./agent
+	CERTSIGN_SOAK=$(COUNT) go test -count 1 -timeout 3h -v -run 'TestPKCS11Tokens/TestAnotherProgram|TestOtherProgramsUseTheKeyFiles' ./agent
 
 screens: tools-demo node-demo build ## a picture of every page and window, in Polish and English, to build/screens
 	node testdata/e2e/demo.mjs --screens

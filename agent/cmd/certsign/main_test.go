@@ -51,10 +51,7 @@ func TestStories(t *testing.T) {
 			e.Setenv("CERTSIGN_HOME", e.WorkDir+"/home")
 			e.Setenv("LANG", "C")
 			e.Setenv("HOME", e.WorkDir)
-			// The program that was built, where one was: the race detector makes a password's derivation take ten seconds.
-			if bin := os.Getenv("CERTSIGN_BIN"); bin != "" {
-				e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
-			}
+			e.Setenv("PATH", testtool.Built(e.Getenv("PATH")))
 			e.Values["t"] = t
 			e.Defer(func() { endAgent(filepath.Join(e.WorkDir, "home", "agent.json")) })
 			return nil

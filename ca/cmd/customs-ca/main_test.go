@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"certsign/internal/keyorigin"
+	"certsign/internal/testtool"
 )
 
 func TestMain(m *testing.M) {
@@ -28,6 +29,10 @@ func TestStories(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", testtool.Built(e.Getenv("PATH")))
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeports": freeports,
 			"await":     await,
