@@ -28,8 +28,13 @@ const (
 // collection is an open certificate store of the person.
 type collection struct{ handle windows.Handle }
 
-// openCollection opens a store by the provider that has it all, or by the one for the registry alone.
+// openCollection opens a store of the person's by the provider that has it all, or by the one for the registry alone.
 func openCollection(provider uintptr, name string, flags uint32) (collection, error) {
+	return openStore(provider, name, windows.CERT_SYSTEM_STORE_CURRENT_USER|flags)
+}
+
+// openStore opens a store; flags say whose.
+func openStore(provider uintptr, name string, flags uint32) (collection, error) {
 	utf16, err := windows.UTF16PtrFromString(name)
 	if err != nil {
 		return collection{}, err
@@ -37,7 +42,7 @@ func openCollection(provider uintptr, name string, flags uint32) (collection, er
 	var pinner runtime.Pinner // the function takes a number, which keeps nothing where it is
 	pinner.Pin(utf16)
 	defer pinner.Unpin()
-	h, err := windows.CertOpenStore(provider, 0, 0, windows.CERT_SYSTEM_STORE_CURRENT_USER|flags, uintptr(unsafe.Pointer(utf16)))
+	h, err := windows.CertOpenStore(provider, 0, 0, flags, uintptr(unsafe.Pointer(utf16)))
 	if err != nil {
 		return collection{}, failed("CertOpenStore", err)
 	}

@@ -26,18 +26,7 @@ func machine(name string, write bool) (collection, error) {
 	if write {
 		provider, flags = windows.CERT_STORE_PROV_SYSTEM_REGISTRY_W, 0
 	}
-	utf16, err := windows.UTF16PtrFromString(name)
-	if err != nil {
-		return collection{}, err
-	}
-	var pinner runtime.Pinner // the function takes a number, which keeps nothing where it is
-	pinner.Pin(utf16)
-	defer pinner.Unpin()
-	h, err := windows.CertOpenStore(provider, 0, 0, windows.CERT_SYSTEM_STORE_LOCAL_MACHINE|flags, uintptr(unsafe.Pointer(utf16)))
-	if err != nil {
-		return collection{}, failed("CertOpenStore", err)
-	}
-	return collection{h}, nil
+	return openStore(provider, name, windows.CERT_SYSTEM_STORE_LOCAL_MACHINE|flags)
 }
 
 // Trust makes an authority known to the whole computer, for its purposes and no others: the root in LocalMachine\Root, the
