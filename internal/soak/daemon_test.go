@@ -19,7 +19,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
+
+	"certsign/internal/testtool"
 )
 
 // daemon is `certsign run` on a terminal of its own, with somebody at the keyboard who agrees to everything.
@@ -46,18 +47,7 @@ var answers = []struct {
 
 func (w *world) startDaemon(t *testing.T) *daemon {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	require.NoError(t, err)
-	raw, err := master.SyscallConn()
-	require.NoError(t, err)
-	var number int
-	require.NoError(t, raw.Control(func(fd uintptr) {
-		require.NoError(t, unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0))
-		number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
-		require.NoError(t, err)
-	}))
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	require.NoError(t, err)
+	master, slave := testtool.Terminal(t)
 	defer slave.Close()
 
 	d := &daemon{master: master, port: freeAddress(t)[len("127.0.0.1:"):], ended: make(chan struct{})}

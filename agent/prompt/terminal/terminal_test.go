@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 
 	"certsign/agent"
 	"certsign/internal/problem"
+	"certsign/internal/testtool"
 )
 
 // keyboard is the person's side of a pseudo-terminal.
@@ -34,19 +34,7 @@ type keyboard struct {
 // open returns a Terminal and its keyboard.
 func open(t *testing.T, lang string) (*Terminal, *keyboard) {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	require.NoError(t, err)
-	raw, err := master.SyscallConn()
-	require.NoError(t, err)
-	var number int
-	require.NoError(t, raw.Control(func(fd uintptr) {
-		require.NoError(t, unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0))
-		number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
-		require.NoError(t, err)
-		require.NoError(t, unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 100}))
-	}))
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	require.NoError(t, err)
+	master, slave := testtool.Terminal(t)
 	terminal, err := New(Config{In: slave, Out: slave, Language: lang, Timeout: 20 * time.Second})
 	require.NoError(t, err)
 	k := &keyboard{t: t, master: master}
