@@ -83,7 +83,7 @@ async function walk(dir, lang) {
     await person.arrive(/issued$/);
     await person.picture('issued');
     const notice = await world.windows.next('notice');
-    await notice.screenshot({ path: `${pictures}/window-enrolled.png`, fullPage: true });
+    await hands.snap(notice, 'window-enrolled');
     await notice.click('#ok');
   });
   const serial = person.path().split('/').at(-2);

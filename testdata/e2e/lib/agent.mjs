@@ -12,8 +12,13 @@ export class Hands {
     return this.pictures ? `${this.pictures}/${name}.png` : undefined;
   }
 
-  async #snap(page, name) {
-    if (this.pictures) await page.screenshot({ path: this.picture(name), fullPage: true });
+  /** A window as it is seen: its top and, where not all of it fits, its end. */
+  async snap(page, name) {
+    if (!this.pictures) return;
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.screenshot({ path: this.picture(name) });
+    if (!(await page.evaluate(() => (scrollTo(0, document.body.scrollHeight), scrollY > 0)))) return;
+    await page.screenshot({ path: this.picture(`${name}-end`) });
   }
 
   /** Presses a button that is armed only after it could be read. */
@@ -27,7 +32,7 @@ export class Hands {
     const page = await this.windows.next('origin');
     assert.ok((await page.locator('dl.asks').innerText()).includes(origin), `the window does not name ${origin}`);
     assert.equal(await page.evaluate(() => document.activeElement?.id), 'refuse', 'the safe answer has the focus');
-    await this.#snap(page, `window-origin`);
+    await this.snap(page, 'window-origin');
     await this.#press(page, answer === 'allow' ? '#allow' : '#refuse');
     await this.windows.gone(page);
   }
@@ -50,7 +55,7 @@ export class Hands {
     await page.locator('details.advanced').evaluate((d) => (d.open = true));
     if (algorithm) await page.selectOption(`[name=algorithm-${store}]`, algorithm);
     if (store === 'keyfile') assert.match(await page.locator('#about-keyfile').innerText(), /odzyska|recover/i, 'nobody said that the password cannot be recovered');
-    await this.#snap(page, name ?? `window-store-${store}`);
+    await this.snap(page, name ?? `window-store-${store}`);
     await page.click('#ok');
     return { offered, text };
   }
@@ -71,7 +76,7 @@ export class Hands {
       return;
     }
     await this.#choose(page, serial);
-    await this.#snap(page, name);
+    await this.snap(page, name);
     await this.#press(page, '#sign');
   }
 
