@@ -114,7 +114,7 @@ type mailbox struct {
 
 // getMailbox shows the outbox to somebody at this computer. It exists only on a loopback portal that was told so.
 func (p *portal) getMailbox(w http.ResponseWriter, r *http.Request) error {
-	if !isLoopback(address(r)) {
+	if !IsLoopback(address(r)) {
 		return problem.New(problem.Forbidden, "the mailbox is for this computer only")
 	}
 	box := mailbox{Address: strings.TrimSpace(r.URL.Query().Get("address"))}

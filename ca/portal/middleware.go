@@ -99,7 +99,7 @@ func (p *portal) ownHost(host string) bool {
 	if err != nil {
 		name = strings.Trim(host, "[]")
 	}
-	return isLoopback(name)
+	return IsLoopback(name)
 }
 
 // ownOrigin demands proof that a request was made by one of this portal's own pages; CrossOriginProtection alone admits

@@ -115,7 +115,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	p.public = public
 	p.PublicURL = public.Scheme + "://" + public.Host
-	p.loopback = isLoopback(public.Hostname())
+	p.loopback = IsLoopback(public.Hostname())
 	p.Secure = c.Secure || public.Scheme == "https"
 	if public.Scheme == "http" && !p.loopback {
 		return nil, fmt.Errorf("portal: public URL %q: plain http is for loopback only", c.PublicURL)
@@ -183,8 +183,8 @@ func (p *portal) newSessions() *scs.SessionManager {
 	return s
 }
 
-// isLoopback tells whether a host name always means this computer.
-func isLoopback(host string) bool {
+// IsLoopback tells whether a host name always means this computer. A portal's address elsewhere must be https.
+func IsLoopback(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"certsign/ca/portal"
 	"certsign/ca/sqlstore"
 	"certsign/internal/problem"
 )
@@ -81,6 +82,9 @@ func (f *initFlags) check() error {
 			return usage("%s: %v", name, err)
 		}
 		*v = strings.TrimSuffix(*v, "/")
+	}
+	if u, err := url.Parse(f.publicURL); err != nil || u.Scheme == "http" && !portal.IsLoopback(u.Hostname()) {
+		return usage("--public-url: https is required; plain http is for this computer only")
 	}
 	if !strings.HasPrefix(f.caURL, "https://") {
 		return usage("--ca-url: https is required")
