@@ -97,6 +97,9 @@ func (f *initFlags) check() error {
 		return usage("--password-file is missing")
 	}
 	f.database = first(f.database, "sqlite://customs-ca.db")
+	if scheme, _, ok := strings.Cut(f.database, "://"); !ok || scheme != "sqlite" && scheme != "postgres" && scheme != "postgresql" {
+		return usage("--database: %q is neither sqlite://PATH nor postgres://…", scheme)
+	}
 	return nil
 }
 
@@ -108,6 +111,10 @@ func (f *initFlags) run(ctx context.Context, out io.Writer) (err error) {
 		return hint(fmt.Errorf("%s is not empty", f.dir), "name a folder that does not exist: a ceremony never overwrites keys")
 	}
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return err
+	}
+	// The database first: it is what may not be there, and keys left behind would bar the way to another try.
+	if err := f.migrate(ctx); err != nil {
 		return err
 	}
 	password := []byte(randomHex(24))
@@ -145,9 +152,6 @@ func (f *initFlags) run(ctx context.Context, out io.Writer) (err error) {
 	if err := f.write(h, password, hosts[1:]); err != nil {
 		return err
 	}
-	if err := f.migrate(ctx); err != nil {
-		return err
-	}
 	root := h.certificates[rootName]
 	fmt.Fprintf(out, "made %s\n", filepath.Join(f.dir, configFile))
 	fmt.Fprintf(out, "root %s\nroot-sha256 %x\n", root.Subject, sha256.Sum256(root.Raw))
@@ -177,10 +181,7 @@ func (f *initFlags) write(h *hierarchy, password []byte, names []string) error {
 }
 
 func (f *initFlags) migrate(ctx context.Context) error {
-	c, err := loadConfiguration(filepath.Join(f.dir, configFile))
-	if err != nil {
-		return err
-	}
+	c := configuration{dir: f.dir, Database: f.database}
 	store, err := sqlstore.Open(ctx, c.database())
 	if err != nil {
 		return err
