@@ -189,7 +189,7 @@ func (d *Desk) Abandon(store, key string, del func() error) (ended []agent.Cerem
 }
 
 // clean removes a ceremony that nobody can have a certificate from, and its key. While the key cannot be deleted, the
-// record stays, so that it is tried again.
+// record stays, so that it is tried again: its card may be in a drawer.
 func (d *Desk) clean(ctx context.Context, r *record, hands *agent.Hands) error {
 	left, err := d.leftOver(ctx, r, hands)
 	if err != nil {
@@ -207,12 +207,19 @@ func (d *Desk) clean(ctx context.Context, r *record, hands *agent.Hands) error {
 	return d.drop(r)
 }
 
-// leftOver returns the ceremony's key while it has no certificate. Where the process ended before the key's name was
-// written, it is the key that appeared since, has no certificate and is no other ceremony's.
+// leftOver returns the ceremony's key, unless it has a certificate; it need not be listed, since cards are taken out and
+// some hide their keys until log-in. Where the process ended before the key's name was written, it is the key that was
+// made here since, has no certificate and is no other ceremony's.
 func (d *Desk) leftOver(ctx context.Context, r *record, hands *agent.Hands) ([]string, error) {
 	keys, err := hands.Keys(ctx, r.Store)
 	if err != nil {
 		return nil, err
+	}
+	if r.Key != "" {
+		if slices.ContainsFunc(keys, func(k agent.Key) bool { return k.ID == r.Key && len(k.Chain) > 0 }) {
+			return nil, nil
+		}
+		return []string{r.Key}, nil
 	}
 	others, err := d.all()
 	if err != nil {
@@ -220,27 +227,34 @@ func (d *Desk) leftOver(ctx context.Context, r *record, hands *agent.Hands) ([]s
 	}
 	var left []string
 	for _, k := range keys {
-		if len(k.Chain) > 0 {
-			continue
-		}
-		if r.Key != "" {
-			if k.ID == r.Key {
-				left = append(left, k.ID)
-			}
-			continue
-		}
-		claimed := slices.ContainsFunc(others, func(o *record) bool {
-			return o.ID != r.ID && o.Store == r.Store && (o.Key == k.ID || o.Key == "" && o.Created.After(r.Created))
-		})
 		ours := k.Label == r.Label
 		if !k.Created.IsZero() {
-			ours = !k.Created.Before(r.Created.Truncate(time.Second))
+			ours = !k.Created.Before(r.Created.Truncate(time.Second)) && k.Made.Local != agent.StatedNo
 		}
-		if !claimed && ours && !slices.Contains(r.Before, k.ID) && (k.Place == r.Place || r.Place == "") {
-			left = append(left, k.ID)
+		if len(k.Chain) > 0 || !ours || slices.Contains(r.Before, k.ID) || k.Place != r.Place && r.Place != "" {
+			continue
 		}
+		if slices.ContainsFunc(others, func(o *record) bool { return o.ID != r.ID && o.Store == r.Store && o.Key == k.ID }) {
+			continue
+		}
+		if slices.ContainsFunc(others, func(o *record) bool { return o.ID != r.ID && o.Store == r.Store && d.mayHaveMade(o, k) }) {
+			return nil, problem.New(problem.Busy, "another enrolment may have made this key a moment ago")
+		}
+		left = append(left, k.ID)
 	}
 	return left, nil
+}
+
+// mayHaveMade says whether the key can be that of a ceremony which is under way, and whose key has no name yet.
+func (d *Desk) mayHaveMade(o *record, k agent.Key) bool {
+	if o.Key != "" || slices.Contains(o.Before, k.ID) {
+		return false
+	}
+	release, err := d.tryHold(o.ID)
+	if err == nil {
+		release()
+	}
+	return errors.Is(err, home.ErrLocked)
 }
 
 // sweep cleans other ceremonies at the same place that ended before their CSR was handed out.

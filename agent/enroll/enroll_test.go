@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -60,10 +61,24 @@ func (p *person) AskPIN(_ context.Context, r agent.PINRequest) (*agent.Secret, e
 	return agent.NewSecret([]byte(password)), nil
 }
 
-// store is the keyfile store with places where the power can fail.
+// store is the keyfile store with places where the power can fail, and with the ways of cards.
 type store struct {
 	*keyfile.Store
 	before, after map[string]bool // "generate", "sign", "attach"
+	out           bool            // it is a card in a drawer
+	hides         bool            // it is a card that shows its keys after log-in only
+}
+
+func (s *store) List(ctx context.Context) ([]agent.Key, error) {
+	keys, err := s.Store.List(ctx)
+	return slices.DeleteFunc(keys, func(k agent.Key) bool { return s.out || s.hides && len(k.Chain) == 0 }), err
+}
+
+func (s *store) Delete(ctx context.Context, id string, ask agent.AskPIN) error {
+	if s.out {
+		return problem.New(problem.TokenAbsent, "the card is in a drawer")
+	}
+	return s.Store.Delete(ctx, id, ask)
 }
 
 type powerFailure struct{ at string }
@@ -173,7 +188,7 @@ func survive(f func()) (at string) {
 
 func (o *office) keys() (with, without int) {
 	o.t.Helper()
-	keys, err := o.store.List(o.t.Context())
+	keys, err := o.store.Store.List(o.t.Context())
 	require.NoError(o.t, err)
 	for _, k := range keys {
 		if len(k.Chain) > 0 {
@@ -200,7 +215,7 @@ func (o *office) sound() {
 	for token, n := range o.ca.spent {
 		assert.LessOrEqual(o.t, n, 1, "token %s was spent more than once", token)
 	}
-	keys, err := o.store.List(o.t.Context())
+	keys, err := o.store.Store.List(o.t.Context())
 	require.NoError(o.t, err)
 	for _, leaf := range o.ca.issued {
 		held := false

@@ -207,18 +207,22 @@ func sameKey(a, b any) bool {
 	return false
 }
 
-// store puts the certificate beside its key, unless it is there already.
+// store puts the certificate beside its key, unless it is there already. The key need not be listed: some tokens hide it
+// until log-in.
 func (d *Desk) store(ctx context.Context, r *record, hands *agent.Hands) (*agent.Ceremony, error) {
 	keys, err := hands.Keys(ctx, r.Store)
 	if err != nil {
 		return nil, err
 	}
-	n := slices.IndexFunc(keys, func(k agent.Key) bool { return k.ID == r.Key })
-	if n < 0 {
-		return nil, problem.New(problem.TokenAbsent, "the key is not there now: is its card or file?")
+	there := func(k agent.Key) bool {
+		return k.ID == r.Key && len(k.Chain) > 0 && string(k.Chain[0]) == string(r.Chain[0])
 	}
-	if len(keys[n].Chain) == 0 || string(keys[n].Chain[0]) != string(r.Chain[0]) {
-		if err := hands.Attach(ctx, r.Store, r.Key, r.Chain); err != nil {
+	if !slices.ContainsFunc(keys, there) {
+		err := hands.Attach(ctx, r.Store, r.Key, r.Chain)
+		if problem.CodeOf(err) == problem.KeyAbsent {
+			return nil, problem.Wrap(problem.TokenAbsent, err, "the key is not there now: is its card or file?")
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -74,7 +74,11 @@ func (d *Desk) resume(ctx context.Context, r *record, hands *agent.Hands) error 
 	age := d.now().Sub(r.Updated)
 	switch r.state() {
 	case wished, made:
-		return d.clean(ctx, r, hands)
+		err := d.clean(ctx, r, hands)
+		if err != nil && age > keepAsked { // its card is lost, or the person can delete the key
+			return errors.Join(err, d.drop(r))
+		}
+		return err
 	case asked:
 		if age > keepAsked {
 			return d.drop(r)
