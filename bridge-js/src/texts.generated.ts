@@ -79,12 +79,12 @@ export const texts: Record<Code, { en: Text; pl: Text }> = {
     en: {
       message: 'CertSign is not running on this computer.',
       reason: 'The program was not started yet, was closed, or is not installed.',
-      remedy: 'Start CertSign and try again. If it is not installed, download it from the portal and install it.',
+      remedy: 'Start CertSign and try again. If it is not installed, ask your administrator or the Help Desk how to get it.',
     },
     pl: {
       message: 'Program CertSign nie jest uruchomiony na tym komputerze.',
       reason: 'Program nie został jeszcze uruchomiony, został zamknięty albo nie jest zainstalowany.',
-      remedy: 'Uruchom program CertSign i spróbuj ponownie. Jeśli nie jest zainstalowany, pobierz go z portalu i zainstaluj.',
+      remedy: 'Uruchom program CertSign i spróbuj ponownie. Jeśli nie jest zainstalowany, zapytaj administratora lub Help Desk, skąd go wziąć.',
     },
   },
   launch_unconfirmed: {
