@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,9 @@ import (
 	"certsign/internal/problem"
 )
 
+// minPassword is how many characters the password of a root's key has at least. A test's may be shorter.
+const minPassword = 20
+
 // initFlags are the questions that a key ceremony asks.
 type initFlags struct {
 	dir, passwordFile, database string
@@ -28,6 +32,8 @@ type initFlags struct {
 	hosts                       []string
 	hsm, tokenLabel, pinFile    string
 	test                        bool
+
+	mailbox bool // for a test on this computer alone
 }
 
 func initCommand() *cobra.Command {
@@ -54,7 +60,7 @@ With --test each name carries the word TEST, addresses default to this computer,
 	c.Flags().StringVar(&f.caURL, "ca-url", "", "address of the CA for agents, https")
 	c.Flags().StringArrayVar(&f.hosts, "host", nil, "further name or address of the CA's server (repeatable)")
 	c.Flags().StringVar(&f.database, "database", "", "sqlite://PATH or postgres://… (default sqlite://customs-ca.db)")
-	c.Flags().StringVar(&f.passwordFile, "password-file", "", "file with the password that encrypts the keys")
+	c.Flags().StringVar(&f.passwordFile, "password-file", "", fmt.Sprintf("file with the password that encrypts the keys: at least %d characters", minPassword))
 	c.Flags().StringVar(&f.hsm, "hsm", "", "PKCS #11 module that makes and keeps the keys")
 	c.Flags().StringVar(&f.tokenLabel, "token", "", "the token's label, with --hsm")
 	c.Flags().StringVar(&f.pinFile, "pin-file", "", "file with the token's PIN, with --hsm")
@@ -83,9 +89,15 @@ func (f *initFlags) check() error {
 		}
 		*v = strings.TrimSuffix(*v, "/")
 	}
-	if u, err := url.Parse(f.publicURL); err != nil || u.Scheme == "http" && !portal.IsLoopback(u.Hostname()) {
+	public, err := url.Parse(f.publicURL)
+	if err != nil {
+		return err
+	}
+	here := portal.IsLoopback(public.Hostname())
+	if public.Scheme == "http" && !here {
 		return usage("--public-url: https is required; plain http is for this computer only")
 	}
+	f.mailbox = f.test && here
 	if !strings.HasPrefix(f.caURL, "https://") {
 		return usage("--ca-url: https is required")
 	}
@@ -110,6 +122,19 @@ func (f *initFlags) run(ctx context.Context, out io.Writer) (err error) {
 	if entries, err := os.ReadDir(f.dir); err == nil && len(entries) > 0 {
 		return hint(fmt.Errorf("%s is not empty", f.dir), "name a folder that does not exist: a ceremony never overwrites keys")
 	}
+	password := []byte(randomHex(24))
+	if f.passwordFile != "" {
+		if password, err = readPassword(f.passwordFile); err != nil {
+			return err
+		}
+		if !f.test && utf8.RuneCount(password) < minPassword {
+			return hint(fmt.Errorf("the password in %s is too short: at least %d characters, since it encrypts the root's key", f.passwordFile, minPassword),
+				"make one with: openssl rand -hex 24 > %s", f.passwordFile)
+		}
+		if f.passwordFile, err = filepath.Abs(f.passwordFile); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return err
 	}
@@ -117,15 +142,7 @@ func (f *initFlags) run(ctx context.Context, out io.Writer) (err error) {
 	if err := f.migrate(ctx); err != nil {
 		return err
 	}
-	password := []byte(randomHex(24))
-	if f.passwordFile != "" {
-		if password, err = readPassword(f.passwordFile); err != nil {
-			return err
-		}
-		if f.passwordFile, err = filepath.Abs(f.passwordFile); err != nil {
-			return err
-		}
-	} else {
+	if f.passwordFile == "" {
 		f.passwordFile = "password"
 		if err := writeNew(filepath.Join(f.dir, f.passwordFile), append(password, '\n'), 0o600); err != nil {
 			return err
@@ -243,7 +260,7 @@ help-desk: ""
 # smtp: {host: mail.example, port: 587, tls: starttls, username: ca, password-file: smtp.password, from: "csd@example.test"}
 `, f.database, f.publicURL, f.statusURL, f.caURL, strings.Join(quoted, ", "),
 		listenOn(f.publicURL, "18080"), listenOn(f.caURL, "18443"), listenOn(f.statusURL, "18081"), adminPort(f.test, f.publicURL),
-		f.passwordFile, defaultShards, f.test, f.test)
+		f.passwordFile, defaultShards, f.mailbox, f.test)
 }
 
 // listenOn is the loopback address with the port of a URL that means this computer, else with the default port: what the
