@@ -268,14 +268,14 @@ func (a *Agent) enroll(ctx context.Context, c caller, wish Wish) (*Ceremony, err
 	if a.enroller == nil {
 		return nil, problem.New(problem.Unsupported, "this agent does not enrol")
 	}
-	if err := a.approval.patient(c.origin); err != nil {
-		return nil, err
-	}
 	leave, err := a.asking.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
+	if err := a.approval.patient(c.origin); err != nil { // now: others may have been refused before it was its turn
+		return nil, err
+	}
 	where, err := a.chooseStore(ctx, c, wish)
 	if err != nil {
 		return nil, err

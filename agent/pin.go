@@ -17,14 +17,23 @@ type askFor struct {
 	purpose  Purpose
 	document string
 	keep     string // a ceremony that may keep the secret for its own end
-	queue    bool   // nobody's turn is held yet: the prompt waits for its own
+	queue    bool   // nobody's turn is held yet: the first prompt waits for its own, and it lasts as long as the operation
 	change   bool   // the store asks for two secrets: the one that allows it, and the new one
 }
 
 // withPIN runs op, which calls a store once and may ask for a PIN once, or, to change it, once for each. After a wrong PIN
 // it runs op again only when the person submits another one: at most three prompts, and none for the try that would lock
 // the token.
-func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskPIN) error) error {
+func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskPIN) error) (err error) {
+	// Refusals count and are enough, except at a ceremony's end: its certificate was issued and must be stored.
+	nags := what.queue && what.keep == ""
+	leave := func() {}
+	defer func() {
+		if nags && ctx.Err() == nil && problem.CodeOf(err) == problem.UserCancelled {
+			a.approval.declined(c.origin) // before whoever waits for the turn gets it
+		}
+		leave()
+	}()
 	var before error // what the store said of the last one
 	for try := 1; ; try++ {
 		asked, last := map[bool]bool{}, false
@@ -52,12 +61,17 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 			ctx, gone := c.untilGone(ctx)
 			defer gone()
 			if what.queue {
-				leave, err := a.asking.enter(ctx)
+				left, err := a.asking.enter(ctx)
 				if err != nil {
 					last = true
 					return nil, problem.Wrap(problem.UserCancelled, err, "nobody waits for it any more")
 				}
-				defer leave()
+				leave, what.queue = left, false
+				if nags {
+					if err := a.approval.patient(c.origin); err != nil {
+						return nil, err
+					}
+				}
 			}
 			c.awaiting("pin")
 			s, err := a.pins.AskPIN(ctx, req)
@@ -71,7 +85,7 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 			a.secrets.keep(what.keep, s)
 			return s, nil
 		}
-		err := op(ask)
+		err = op(ask)
 		code := problem.CodeOf(err)
 		if len(asked) == 0 || !askAgain[code] {
 			if code == problem.PINLocked {

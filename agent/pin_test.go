@@ -78,3 +78,22 @@ func TestAPINThatLockedTheTokenIsNotKept(t *testing.T) {
 	assert.Equal(t, problem.PINLocked, problem.CodeOf(err))
 	assert.Nil(t, a.secrets.get("ceremony", PINOK))
 }
+
+func TestACertificateThatWasIssuedIsStoredAlsoAfterRefusals(t *testing.T) {
+	person := &typist{pin: "the PIN"}
+	a := &Agent{pins: person, secrets: newSecrets(time.Minute), approval: newApproval(time.Now), asking: make(turnstile, 1)}
+	defer a.secrets.forgetAll()
+	page := caller{origin: Origin{"https://portal.example"}}
+	for range manyRefusals {
+		a.approval.declined(page.origin)
+	}
+	op := func(ask AskPIN) error {
+		_, err := ask(t.Context(), PINRequest{State: PINOK})
+		return err
+	}
+	err := a.withPIN(t.Context(), page, askFor{purpose: PurposeStore, queue: true}, op)
+	assert.Equal(t, problem.RateLimited, problem.CodeOf(err), "one that the page has saved is not")
+	assert.Zero(t, person.asked)
+	require.NoError(t, (&Hands{agent: a, caller: page, ceremony: "ceremony"}).withPIN(t.Context(), PurposeStore, op))
+	assert.Equal(t, 1, person.asked)
+}

@@ -49,9 +49,6 @@ func (a *Agent) doCertificateSave(ctx context.Context, c caller, params json.Raw
 		result.Saved = append(result.Saved, SavedCertificate{l.result(), l.State})
 	}
 	if err != nil {
-		if ctx.Err() == nil && problem.CodeOf(err) == problem.UserCancelled {
-			a.approval.declined(c.origin)
-		}
 		return nil, err
 	}
 	return result, nil

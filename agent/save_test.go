@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"encoding/base64"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -217,6 +218,43 @@ func TestAPersonWhoRefusesToSaveIsLeftInPeace(t *testing.T) {
 	b.person.onPIN = says(password)
 	_, code = v.save("1", leaf.DER)
 	assert.Empty(t, code)
+}
+
+func TestAPersonWhoRefusesManyRequestsThatCameAtOnceIsLeftInPeaceAsSoon(t *testing.T) {
+	const requests = 8
+	for _, method := range []string{agent.MethodCertificateSave, agent.MethodEnroll} {
+		t.Run(method, func(t *testing.T) {
+			b := newBureau(t)
+			params := map[string]any{}
+			if method == agent.MethodEnroll {
+				b = newBureau(t, func(c *agent.Config) { c.Enroller = noEnroller{} })
+			} else {
+				params["certificates"] = []string{base64.StdEncoding.EncodeToString(leafFor(b.ca, b.bareKey().Public).DER)}
+			}
+			allCame := func() error {
+				assert.Eventually(t, func() bool { return strings.Count(strings.Join(b.events(), " "), "request") == requests }, 5*time.Second, time.Millisecond)
+				time.Sleep(20 * time.Millisecond) // by then they wait for the person
+				return errNo
+			}
+			b.person.onPIN = func(context.Context, agent.PINRequest) (*agent.Secret, error) { return nil, allCame() }
+			b.person.onStore = func(context.Context, agent.StoreQuestion) (agent.StoreAnswer, error) {
+				return agent.StoreAnswer{}, allCame()
+			}
+			v := b.open()
+			for n := range requests {
+				v.send(strconv.Itoa(n), method, params)
+			}
+			codes := map[string]int{}
+			for answered := 0; answered < requests; {
+				if f := v.next(); f.Event == "" {
+					codes[f.Error.Code]++
+					answered++
+				}
+			}
+			assert.Equal(t, map[string]int{"user_cancelled": 3, "rate_limited": requests - 3}, codes)
+			assert.Len(t, b.person.questions(), 3)
+		})
+	}
 }
 
 func TestAPageThatGoesAwayWhileThePasswordIsAskedSavesNothing(t *testing.T) {
