@@ -27,7 +27,7 @@ func accountCommand(o *options) *cobra.Command {
 // passwordFlag reads a password from a file, else the environment, else makes one up.
 func newPassword(file string) (password string, generated bool, err error) {
 	if file != "" {
-		b, err := readPassword(file)
+		b, err := readPassword(file, "--password-file")
 		return string(b), false, err
 	}
 	if p := os.Getenv(passwordVariable); p != "" {
@@ -60,7 +60,7 @@ func accountAdd(o *options) *cobra.Command {
 		Short: "add an account; its password comes from --password-file, " + passwordVariable + ", or is made up and printed",
 		Example: `  customs-ca account add anna.kowalska@example.test --kind extended --person 1
   customs-ca account add clerk@example.test --role helpdesk`,
-		Args: arguments(1),
+		Args: exactly("EMAIL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			password, generated, err := newPassword(passwordFile)
 			if err != nil {

@@ -27,10 +27,18 @@ func certificateList(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "list the certificates, newest first", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch ca.State(state) {
+			case "", ca.Active, ca.Suspended, ca.Revoked, ca.Expired:
+			default:
+				return usage("--state is active, suspended, revoked or expired")
+			}
 			return o.with(cmd.Context(), func(b *books) error {
 				all, err := b.ledger.All(cmd.Context(), ca.State(state), 10000)
 				if err != nil {
 					return err
+				}
+				if len(all) == 0 {
+					fmt.Fprintln(cmd.ErrOrStderr(), "no certificates")
 				}
 				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
 				for _, one := range all {
@@ -52,7 +60,7 @@ func (b *books) find(ctx context.Context, typed string) (*ca.Certificate, error)
 func certificateShow(o *options) *cobra.Command {
 	var asPEM bool
 	c := &cobra.Command{
-		Use: "show SERIAL", Short: "show one certificate; the beginning of its serial number is enough", Args: arguments(1),
+		Use: "show SERIAL", Short: "show one certificate; the beginning of its serial number is enough", Args: exactly("SERIAL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.with(cmd.Context(), func(b *books) error {
 				one, err := b.find(cmd.Context(), args[0])
@@ -90,7 +98,7 @@ func statedOrigin(s *keyorigin.Statement) string {
 func certificateOrder(o *options, use string, kind ca.RequestKind, short string) *cobra.Command {
 	var reason, comment string
 	c := &cobra.Command{
-		Use: use + " SERIAL", Short: short, Args: arguments(1),
+		Use: use + " SERIAL", Short: short, Args: exactly("SERIAL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if kind != ca.Resume && reason == "" {
 				return usage("--reason is missing")
@@ -118,7 +126,7 @@ func certificateOrder(o *options, use string, kind ca.RequestKind, short string)
 
 func certificateUnlock(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "unlock SERIAL", Short: "give a locked verification code its tries back", Args: arguments(1),
+		Use: "unlock SERIAL", Short: "give a locked verification code its tries back", Args: exactly("SERIAL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.with(cmd.Context(), func(b *books) error {
 				one, err := b.find(cmd.Context(), args[0])
@@ -153,6 +161,9 @@ func requestList(o *options) *cobra.Command {
 				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
 				err := b.ledger.View(cmd.Context(), func(tx ca.Tx) error {
 					all, err := tx.RequestsIn(ca.RequestState(state), 10000)
+					if err == nil && len(all) == 0 {
+						fmt.Fprintln(cmd.ErrOrStderr(), "no requests")
+					}
 					for _, r := range all {
 						fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Ticket, r.Kind, r.Serial, r.State, first(string(r.Reason), "-"), clock(r.Created))
 					}
@@ -177,7 +188,7 @@ func requestDecide(o *options) *cobra.Command {
 		Short: "decide on a request",
 		Example: `  customs-ca request decide CSD-2026-000123 --approve
   customs-ca request decide CSD-2026-000123 --reject --comment "the caller could not say their ID SISC"`,
-		Args: arguments(1),
+		Args: exactly("TICKET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if approve == reject {
 				return usage("either --approve or --reject")

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -63,6 +64,9 @@ type configuration struct {
 	dir string
 }
 
+// unknownSetting is how the decoder puts it.
+var unknownSetting = regexp.MustCompile(`field (\S+) not found in type .*`)
+
 // loadConfiguration reads and checks the file. A key that is not known is an error: a misspelt one would be silently
 // without effect.
 func loadConfiguration(path string) (*configuration, error) {
@@ -77,6 +81,13 @@ func loadConfiguration(path string) (*configuration, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(b))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		var wrong *yaml.TypeError
+		if errors.As(err, &wrong) {
+			for i, line := range wrong.Errors {
+				wrong.Errors[i] = unknownSetting.ReplaceAllString(line, "there is no setting “$1”")
+			}
+			err = errors.New(strings.Join(wrong.Errors, "; "))
+		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if c.dir, err = filepath.Abs(filepath.Dir(path)); err != nil {

@@ -50,7 +50,12 @@ With --test each name carries the word TEST, addresses default to this computer,
 		Example: `  customs-ca init --dir ca --test
   customs-ca init --dir /var/lib/customs-ca --password-file /etc/customs-ca.password --public-url https://portal.example \
     --status-url http://status.example --ca-url https://ca.example`,
-		Args: noArguments,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage("%q: name the folder with --dir", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	c.Flags().StringVar(&f.dir, "dir", "", "folder to make")
@@ -64,6 +69,9 @@ With --test each name carries the word TEST, addresses default to this computer,
 	c.Flags().StringVar(&f.hsm, "hsm", "", "PKCS #11 module that makes and keeps the keys")
 	c.Flags().StringVar(&f.tokenLabel, "token", "", "the token's label, with --hsm")
 	c.Flags().StringVar(&f.pinFile, "pin-file", "", "file with the token's PIN, with --hsm")
+	for _, name := range []string{"hsm", "token", "pin-file"} {
+		c.Flags().Lookup(name).Hidden = true // until a version supports them
+	}
 	return c
 }
 
@@ -80,14 +88,19 @@ func (f *initFlags) check() error {
 		f.statusURL = first(f.statusURL, "http://localhost:18081")
 		f.caURL = first(f.caURL, "https://localhost:18443")
 	}
-	for name, v := range map[string]*string{"--public-url": &f.publicURL, "--status-url": &f.statusURL, "--ca-url": &f.caURL} {
-		if *v == "" {
-			return usage("%s is missing: it is fixed in certificates for two years, so it is asked now", name)
+	const fixed = ": it is fixed in certificates for two years, so it is asked now"
+	for _, a := range []struct {
+		flag  string
+		value *string
+		why   string
+	}{{"--public-url", &f.publicURL, fixed}, {"--status-url", &f.statusURL, fixed}, {"--ca-url", &f.caURL, ""}} {
+		if *a.value == "" {
+			return usage("%s is missing%s", a.flag, a.why)
 		}
-		if err := checkOrigin(*v); err != nil {
-			return usage("%s: %v", name, err)
+		if err := checkOrigin(*a.value); err != nil {
+			return usage("%s: %v", a.flag, err)
 		}
-		*v = strings.TrimSuffix(*v, "/")
+		*a.value = strings.TrimSuffix(*a.value, "/")
 	}
 	public, err := url.Parse(f.publicURL)
 	if err != nil {
@@ -124,7 +137,7 @@ func (f *initFlags) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	password := []byte(randomHex(24))
 	if f.passwordFile != "" {
-		if password, err = readPassword(f.passwordFile); err != nil {
+		if password, err = readPassword(f.passwordFile, "--password-file"); err != nil {
 			return err
 		}
 		if !f.test && utf8.RuneCount(password) < minPassword {

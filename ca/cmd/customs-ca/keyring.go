@@ -22,7 +22,7 @@ type keyring struct {
 }
 
 func readKeyring(c *configuration) (*keyring, error) {
-	password, err := readPassword(c.path(c.PasswordFile))
+	password, err := readPassword(c.path(c.PasswordFile), "password-file in the configuration")
 	if err != nil {
 		return nil, err
 	}

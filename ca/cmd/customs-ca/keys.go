@@ -143,10 +143,11 @@ func readProvisioner(dir string, password []byte) (*ecdsa.PrivateKey, error) {
 	return ec, nil
 }
 
-func readPassword(path string) ([]byte, error) {
+// readPassword reads the file that a flag or a setting names.
+func readPassword(path, named string) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, hint(fmt.Errorf("password file: %w", err), "say where it is with password-file in the configuration")
+		return nil, hint(fmt.Errorf("password file: %w", err), "check %s", named)
 	}
 	b = bytes.TrimRight(b, "\r\n")
 	if len(b) == 0 {

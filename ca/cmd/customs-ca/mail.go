@@ -35,7 +35,7 @@ func (h *house) mailer() (*mailer, error) {
 		o = append(o, mail.WithPort(c.Port))
 	}
 	if c.Username != "" {
-		password, err := readPassword(h.config.path(c.PasswordFile))
+		password, err := readPassword(h.config.path(c.PasswordFile), "smtp.password-file in the configuration")
 		if err != nil {
 			return nil, err
 		}

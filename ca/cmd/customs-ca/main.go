@@ -38,19 +38,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	called, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintf(stderr, "customs-ca: error: %v\n", err)
 	var hinted *hintedError
-	if errors.As(err, &hinted) {
+	wrong := errors.Is(err, errUsage)
+	switch {
+	case errors.As(err, &hinted):
 		fmt.Fprintf(stderr, "customs-ca: hint: %s\n", hinted.hint)
-	} else if code := problem.CodeOf(err); code != problem.Internal {
-		fmt.Fprintf(stderr, "customs-ca: hint: %s\n", problem.Describe(code, "en").Remedy)
+	case wrong || problem.CodeOf(err) != problem.Internal: // the catalogue's remedies are for pages
+		fmt.Fprintf(stderr, "customs-ca: hint: see %s --help\n", called.CommandPath())
 	}
-	if errors.Is(err, errUsage) {
-		fmt.Fprintf(stderr, "customs-ca: hint: see customs-ca help\n")
+	if wrong {
 		return 2
 	}
 	return 1
@@ -97,21 +98,46 @@ func rootCommand() *cobra.Command {
 	root.PersistentFlags().BoolVarP(&o.verbose, "verbose", "v", false, "log more to standard error")
 	root.AddCommand(initCommand(), serveCommand(o), migrateCommand(o), accountCommand(o), personCommand(o),
 		certificateCommand(o), requestCommand(o), crlCommand(o), auditCommand(o), versionCommand())
+	root.SetHelpCommand(helpCommand(root))
 	return root
 }
 
-// noArguments and arguments are cobra's checks with exit status 2.
-func noArguments(c *cobra.Command, args []string) error { return arguments(0)(c, args) }
-
-func arguments(n int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) != n {
-			if n == 0 && len(args) > 0 && c.HasSubCommands() {
-				return usage("unknown command %q for %q", args[0], c.CommandPath())
-			}
-			return usage("%s takes %d arguments, not %d", c.CommandPath(), n, len(args))
+// helpCommand is cobra's, but a command that is not there is wrong usage.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{Use: "help [COMMAND]", Short: "help about any command", RunE: func(_ *cobra.Command, args []string) error {
+		c, rest, err := root.Find(args)
+		if err != nil {
+			return err
 		}
+		if len(rest) > 0 {
+			return hint(usage("unknown command %q for %q", rest[0], c.CommandPath()), "see %s --help", c.CommandPath())
+		}
+		c.InitDefaultHelpFlag()
+		return c.Help()
+	}}
+}
+
+// noArguments and exactly are cobra's checks with exit status 2.
+func noArguments(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
 		return nil
+	case c.HasSubCommands():
+		return usage("unknown command %q for %q", args[0], c.CommandPath())
+	}
+	return usage("%s takes no arguments, and %q is one", c.CommandPath(), args[0])
+}
+
+// exactly demands one argument and calls it by its name when it is missing.
+func exactly(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch len(args) {
+		case 0:
+			return usage("%s is missing", name)
+		case 1:
+			return nil
+		}
+		return usage("one %s is wanted, and %q is more", name, args[1])
 	}
 }
 

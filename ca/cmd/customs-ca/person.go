@@ -46,7 +46,7 @@ func personLink(o *options) *cobra.Command {
 		Use:     "link EMAIL --person NUMBER",
 		Short:   "register a person for an account",
 		Example: `  customs-ca person link anna.kowalska@example.test --person 1 --kind extended`,
-		Args:    arguments(1),
+		Args:    exactly("EMAIL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.with(cmd.Context(), func(b *books) error {
 				if err := b.ledger.Register(cmd.Context(), args[0], person, ca.AccountKind(kind)); err != nil {

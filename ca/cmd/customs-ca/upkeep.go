@@ -74,7 +74,7 @@ func crlPublish(o *options) *cobra.Command {
 }
 
 func publishRoot(cmd *cobra.Command, c *configuration) error {
-	password, err := readPassword(c.path(c.PasswordFile))
+	password, err := readPassword(c.path(c.PasswordFile), "password-file in the configuration")
 	if err != nil {
 		return err
 	}
