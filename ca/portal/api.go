@@ -70,11 +70,6 @@ func (p *portal) apiEnroll(w http.ResponseWriter, r *http.Request) error {
 	if p.sessions.GetString(ctx, keyTerms) != p.Desk.Terms() {
 		return problem.New(problem.TermsNotAccepted, "confirm the terms first")
 	}
-	spent := p.sessions.GetInt(ctx, keySpent)
-	if spent >= enrolmentsPerFactor {
-		p.forget(ctx, purposeGenerate, "")
-		return problem.New(problem.SecondFactorRequired, "the code was used for %d requests already", spent)
-	}
 	var q enrolmentQuestion
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxEnrolment))
 	if err := decoder.Decode(&q); err != nil {
@@ -83,11 +78,14 @@ func (p *portal) apiEnroll(w http.ResponseWriter, r *http.Request) error {
 	if len(q.CSR) == 0 {
 		return problem.New(problem.CSRInvalid, "there is no csr")
 	}
+	if !p.csrs.allow(p.sessions.GetString(ctx, keyPass)) {
+		p.forget(ctx, purposeGenerate, "")
+		return problem.New(problem.SecondFactorRequired, "the code was used for %d requests already", enrolmentsPerFactor)
+	}
 	e, err := p.Desk.Enroll(ctx, account(ctx).ID, q.CSR)
 	if err != nil {
 		return err
 	}
-	p.sessions.Put(ctx, keySpent, spent+1)
 	return writeJSON(w, http.StatusCreated, enrolmentAnswer{ID: e.ID, Token: e.Token, CSRSHA256: e.CSRSHA256, CA: e.CA})
 }
 

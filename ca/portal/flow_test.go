@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -126,6 +127,30 @@ func TestOneSecondFactorIsGoodForThreeRequestsAndTenMinutes(t *testing.T) {
 	w.advance(stepUp + time.Second)
 	assert.Equal(t, "second_factor_required", problemOf(t, b.enroll(csr)).Code)
 	assert.Equal(t, generatePath+"/code", b.get(generatePath+"/agent").url.Path)
+}
+
+func TestRequestsAtOnceGetNoMoreOfOneSecondFactor(t *testing.T) {
+	w := newWorld(t)
+	b := w.loggedIn(w.person)
+	b.passFactor(w.person)
+	b.acceptTerms()
+	answers := make(chan string)
+	for i := range 4 * enrolmentsPerFactor {
+		csr, _ := w.request(fmt.Sprint(i))
+		go func() {
+			v := b.enroll(csr)
+			if v.status != http.StatusCreated {
+				answers <- problemOf(t, v).Code
+				return
+			}
+			answers <- "granted"
+		}()
+	}
+	count := map[string]int{}
+	for range 4 * enrolmentsPerFactor {
+		count[<-answers]++
+	}
+	assert.Equal(t, map[string]int{"granted": enrolmentsPerFactor, "second_factor_required": 3 * enrolmentsPerFactor}, count)
 }
 
 func TestASecondFactorBelongsToOneSessionAndOnePurpose(t *testing.T) {

@@ -88,6 +88,7 @@ type portal struct {
 	logins    *limiter // by address
 	passwords *limiter // by e-mail address
 	factors   *limiter // by account
+	csrs      *limiter // by second factor: enrolments
 	checks    *limiter // by address: /verify
 	bearers   *limiter // by address: enrolments fetched by token
 	checking  chan struct{}
@@ -154,6 +155,8 @@ func New(c Config) (http.Handler, error) {
 	p.logins = newLimiter(p.Logins, time.Minute/time.Duration(p.Logins))
 	p.passwords = newLimiter(p.Logins, time.Minute/time.Duration(p.Logins))
 	p.factors = newLimiter(6, 20*time.Second)
+	// What a factor regains comes after it has ceased to count.
+	p.csrs = newLimiter(enrolmentsPerFactor, stepUp)
 	p.checks = newLimiter(20, 3*time.Second)
 	p.bearers = newLimiter(60, time.Second)
 	p.checking = make(chan struct{}, 2)

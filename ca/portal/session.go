@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -15,14 +16,14 @@ import (
 // stepUp is how long a checked second factor counts.
 const stepUp = 10 * time.Minute
 
-// enrolmentsPerFactor is how many CSRs one second factor is good for: a person may have to start again.
+// enrolmentsPerFactor is how many CSRs, granted or refused, one second factor is good for: a person may have to start again.
 const enrolmentsPerFactor = 3
 
 // The keys of what a session holds.
 const (
 	keyAccount = "account"
 	keyFactor  = "factor:" // + purpose and what it is bound to: time until which it counts, as Unix seconds
-	keySpent   = "spent"   // enrolments that the present factor was used for
+	keyPass    = "pass"    // random name of the present factor for generating, by which its enrolments are counted
 	keyTerms   = "terms"   // version accepted in this session for the enrolment at hand
 	keyWish    = "wish"    // wish, between Next and Send
 	keyFlash   = "flash"   // text key of a message for the next page
@@ -128,7 +129,7 @@ func (p *portal) passed(ctx context.Context, purpose, bound string) bool {
 func (p *portal) pass(ctx context.Context, purpose, bound string) {
 	p.sessions.Put(ctx, keyFactor+purpose+":"+bound, p.Now().Add(stepUp).Unix())
 	if purpose == purposeGenerate {
-		p.sessions.Remove(ctx, keySpent)
+		p.sessions.Put(ctx, keyPass, rand.Text())
 	}
 }
 
