@@ -86,6 +86,9 @@ func (p *portal) markDevice(w http.ResponseWriter, email string) {
 }
 
 func (p *portal) postLogout(w http.ResponseWriter, r *http.Request) error {
+	if err := p.store.end(p.sessions.GetString(r.Context(), keyLogin)); err != nil {
+		return err
+	}
 	if err := p.sessions.Destroy(r.Context()); err != nil {
 		return err
 	}

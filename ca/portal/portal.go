@@ -27,7 +27,6 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
-	"github.com/alexedwards/scs/v2/memstore"
 
 	"certsign/ca"
 )
@@ -81,6 +80,7 @@ type portal struct {
 	Config
 	public    *url.URL
 	loopback  bool
+	store     sessionStore
 	sessions  *scs.SessionManager
 	views     map[string]*template.Template // by language
 	texts     map[string]catalogue
@@ -151,6 +151,7 @@ func New(c Config) (http.Handler, error) {
 	if p.views, err = loadViews(p); err != nil {
 		return nil, err
 	}
+	p.store = newSessionStore(p.Sessions)
 	p.sessions = p.newSessions()
 	p.logins = newLimiter(p.Logins, time.Minute/time.Duration(p.Logins))
 	p.passwords = newLimiter(p.Logins, time.Minute/time.Duration(p.Logins))
@@ -165,11 +166,8 @@ func New(c Config) (http.Handler, error) {
 
 func (p *portal) newSessions() *scs.SessionManager {
 	s := scs.New()
-	s.Store = p.Sessions
-	if s.Store == nil {
-		s.Store = memstore.New()
-	}
-	s.Lifetime = 8 * time.Hour
+	s.Store = p.store
+	s.Lifetime = sessionLife
 	s.IdleTimeout = 30 * time.Minute
 	s.HashTokenInStore = true
 	s.Cookie.Name = "portal_session"
@@ -182,7 +180,12 @@ func (p *portal) newSessions() *scs.SessionManager {
 		s.Cookie.Name = "__Host-portal_session"
 		s.Cookie.Secure = true
 	}
-	s.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) { p.fail(w, r, fmt.Errorf("session: %w", err)) }
+	s.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
+		if errors.Is(err, errEnded) {
+			return // the answer goes out as it is, without a cookie
+		}
+		p.fail(w, r, fmt.Errorf("session: %w", err))
+	}
 	return s
 }
 

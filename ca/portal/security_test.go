@@ -1,18 +1,21 @@
 package portal
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"certsign/ca"
 	"certsign/internal/problem"
 )
 
@@ -77,6 +80,73 @@ func TestTheSessionTokenChangesAtEachGainOfRights(t *testing.T) {
 	b.post("/logout", nil)
 	old.client.Jar.SetCookies(at, []*http.Cookie{{Name: "portal_session", Value: afterFactor, Path: "/"}})
 	assert.Equal(t, "/login", old.get("/my").url.Path, "a token from before the logout is worth nothing")
+}
+
+// interrupted is a desk at which something else happens between the loading of a session and what its request does.
+type interrupted struct {
+	ca.Desk
+	meanwhile atomic.Pointer[func()]
+}
+
+func (d *interrupted) Account(ctx context.Context, id int64) (*ca.Account, error) {
+	if f := d.meanwhile.Swap(nil); f != nil {
+		(*f)()
+	}
+	return d.Desk.Account(ctx, id)
+}
+
+func TestASessionThatHasEndedDoesNotComeBackWithARequestInFlight(t *testing.T) {
+	page := func(_ *world, b *browser) view { return b.get("/my") }
+	logout := func(_ *world, b *browser) view { return b.post("/logout", nil) }
+	factor := func(w *world, b *browser) view {
+		return b.post(generatePath+"/code", url.Values{"code": {w.mailedCode(w.person)}})
+	}
+	for name, c := range map[string]struct {
+		inFlight, meanwhile func(*world, *browser) view
+		stays               bool // logged in where meanwhile was done
+	}{
+		"a page, and the person logs out":                   {inFlight: page, meanwhile: logout},
+		"a page, and the session gains rights":              {inFlight: page, meanwhile: factor, stays: true},
+		"the session gains rights, and the person logs out": {inFlight: factor, meanwhile: logout},
+		"the person logs out, and the session gains rights": {inFlight: logout, meanwhile: factor},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var desk *interrupted
+			w := newWorld(t, func(c *Config) {
+				desk = &interrupted{Desk: c.Desk}
+				c.Desk = desk
+			})
+			b, same := w.loggedIn(w.person), w.browser()
+			b.post(generatePath+"/send-code", nil)
+			at, err := url.Parse(w.server.URL)
+			require.NoError(t, err)
+			same.client.Jar.SetCookies(at, b.client.Jar.Cookies(at))
+
+			meanwhile := func() { c.meanwhile(w, b) }
+			desk.meanwhile.Store(&meanwhile)
+			answer := c.inFlight(w, same)
+			assert.Nil(t, desk.meanwhile.Load())
+			assert.Equal(t, http.StatusOK, answer.status)
+			assert.NotContains(t, strings.Join(answer.header.Values("Set-Cookie"), "\n"), "portal_session=", "no cookie over a newer one")
+
+			assert.Equal(t, "/login", same.get("/my").url.Path)
+			want := "/login"
+			if c.stays {
+				want = "/my"
+			}
+			assert.Equal(t, want, b.get("/my").url.Path)
+		})
+	}
+}
+
+func TestASessionThatIsStoredWhileItEndsIsNotFound(t *testing.T) {
+	s := newSessionStore(nil)
+	require.NoError(t, s.Commit("token", []byte("x"), time.Now().Add(time.Hour)))
+	require.NoError(t, s.Delete("token"))
+	require.NoError(t, s.Store.Commit("token", []byte("x"), time.Now().Add(time.Hour)), "the mark was looked for before")
+	_, found, err := s.Find("token")
+	require.NoError(t, err)
+	assert.False(t, found)
 }
 
 func TestCookiesAreForTheServerAlone(t *testing.T) {

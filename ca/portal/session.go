@@ -22,6 +22,7 @@ const enrolmentsPerFactor = 3
 // The keys of what a session holds.
 const (
 	keyAccount = "account"
+	keyLogin   = "login"   // random name of the login that the session comes from, under whatever token
 	keyFactor  = "factor:" // + purpose and what it is bound to: time until which it counts, as Unix seconds
 	keyPass    = "pass"    // random name of the present factor for generating, by which its enrolments are counted
 	keyTerms   = "terms"   // version accepted in this session for the enrolment at hand
@@ -58,6 +59,7 @@ func (p *portal) begin(ctx context.Context, account *ca.Account) error {
 		return err
 	}
 	p.sessions.Put(ctx, keyAccount, account.ID)
+	p.sessions.Put(ctx, keyLogin, rand.Text())
 	return nil
 }
 
@@ -67,26 +69,32 @@ func account(ctx context.Context) *ca.Account {
 	return a
 }
 
-// withAccount reads the account afresh for each request, so that a lost right is lost at once.
+// withAccount reads the account afresh for each request, so that a lost right is lost at once. After a logout no session of
+// that login is one any more, even if a request that was under way meanwhile has renewed its token.
 func (p *portal) withAccount(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, ok := p.sessions.Get(r.Context(), keyAccount).(int64)
+		ctx := r.Context()
+		id, ok := p.sessions.Get(ctx, keyAccount).(int64)
 		if !ok {
 			next.ServeHTTP(w, r)
 			return
 		}
-		a, err := p.Desk.Account(r.Context(), id)
-		switch problem.CodeOf(err) {
-		case "":
-			r = r.WithContext(context.WithValue(r.Context(), accountKey{}, a))
-		case problem.NotFound, problem.Forbidden:
-			if err := p.sessions.Destroy(r.Context()); err != nil {
+		var a *ca.Account
+		ended, err := p.store.ended(p.sessions.GetString(ctx, keyLogin))
+		if err == nil && !ended {
+			a, err = p.Desk.Account(ctx, id)
+		}
+		switch code := problem.CodeOf(err); {
+		case ended, code == problem.NotFound, code == problem.Forbidden:
+			if err := p.sessions.Destroy(ctx); err != nil {
 				p.fail(w, r, err)
 				return
 			}
-		default:
+		case code != "":
 			p.fail(w, r, err)
 			return
+		default:
+			r = r.WithContext(context.WithValue(ctx, accountKey{}, a))
 		}
 		next.ServeHTTP(w, r)
 	})
