@@ -51,7 +51,7 @@ type Deleter interface {
 // Importer is a KeyStore that takes keys that were made elsewhere.
 type Importer interface {
 	// Import stores the key and its certificates, under a password or PIN that pin gets. A key that is there already is not
-	// stored twice: its certificates are, when they were missing. unsupported where the store takes no such key.
+	// stored twice: its certificates are, when bundle.Renews those that lie there. unsupported where the store takes no such key.
 	Import(ctx context.Context, bundle Bundle, pin AskPIN) (Key, error)
 }
 
@@ -66,6 +66,13 @@ type Bundle struct {
 	Private crypto.Signer
 	Chain   [][]byte // DER, the key's own certificate first; may be empty
 	Label   string
+}
+
+// Renews says whether its certificate is to lie beside the key, where held is the chain that does: it was issued later, or
+// there is none.
+func (b Bundle) Renews(held [][]byte) bool {
+	own, old := parsed(b.Chain), parsed(held)
+	return len(own) > 0 && (len(old) == 0 || own[0].NotBefore.After(old[0].NotBefore))
 }
 
 // PINChanger is a KeyStore in which a person can change a PIN or password.

@@ -10,11 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/suite"
 
 	"certsign/agent"
 	"certsign/internal/problem"
+	"certsign/internal/testpki"
 )
 
 // madeElsewhere returns a key as a file holds it.
@@ -73,14 +75,14 @@ func (s *storeSuite) TestAKeyThatWasMadeElsewhereSigns() {
 			requireSignature(s.T(), private.Public(), crypto.SHA256, digest, signature)
 
 			again := s.pin()
-			same, err := s.importer().Import(s.ctx, agent.Bundle{Private: private, Chain: s.certify(private.Public())}, again.ask)
+			same, err := s.importer().Import(s.ctx, agent.Bundle{Private: private, Chain: chain}, again.ask)
 			s.Require().NoError(err)
 			s.Empty(again.asked, "there is nothing to store")
 			s.Equal(key.ID, same.ID)
 			keys, err = s.rig.Store().List(s.ctx)
 			s.Require().NoError(err)
 			s.Require().Len(keys, 1, "a key that is there is not stored twice")
-			s.Equal(chain, keys[0].Chain, "and keeps its certificate")
+			s.Equal(chain, keys[0].Chain)
 		})
 	}
 }
@@ -95,6 +97,28 @@ func (s *storeSuite) TestAnImportedKeyGetsTheCertificateThatItLacked() {
 	s.Require().NoError(err)
 	s.Equal(key.ID, with.ID)
 	s.Equal(chain, with.Chain)
+}
+
+func (s *storeSuite) TestTheNewerOfTwoCertificatesForAnImportedKeyStays() {
+	into, private := s.importer(), s.madeElsewhere(agent.RSA2048)
+	ca, now := testpki.Root(s.T()), time.Now().Truncate(time.Second)
+	issued := func(ago time.Duration) [][]byte {
+		return [][]byte{leafFor(ca, private.Public(), testpki.Valid(now.Add(-ago), now.Add(time.Hour))).DER}
+	}
+	first, older, newer := issued(2*time.Hour), issued(3*time.Hour), issued(time.Hour)
+	for _, step := range []struct {
+		name         string
+		comes, stays [][]byte
+	}{{"the first", first, first}, {"an older one", older, first}, {"a newer one", newer, newer}, {"the first again", first, newer}} {
+		pin := s.pin()
+		key, err := into.Import(s.ctx, agent.Bundle{Private: private, Chain: step.comes}, pin.ask)
+		s.Require().NoError(err, step.name)
+		s.Equal(step.stays, key.Chain, step.name)
+		s.Equal(step.stays, s.only(key.ID).Chain, step.name)
+		if string(step.comes[0]) != string(step.stays[0]) {
+			s.Empty(pin.asked, "%s: there is nothing to store", step.name)
+		}
+	}
 }
 
 func (s *storeSuite) TestACertificateForAnotherKeyIsNotImportedWithIt() {

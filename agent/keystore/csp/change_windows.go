@@ -261,7 +261,7 @@ func (s *Store) Import(ctx context.Context, bundle agent.Bundle, _ agent.AskPIN)
 	case err != nil:
 		return agent.Key{}, err
 	}
-	if len(bundle.Chain) > 0 && len(e.Chain) == 0 {
+	if bundle.Renews(e.Chain) {
 		if err := s.attach(e, bundle.Chain); err != nil {
 			return agent.Key{}, err
 		}

@@ -26,7 +26,7 @@ func (s *Store) Import(ctx context.Context, bundle agent.Bundle, pin agent.AskPI
 			return agent.Key{}, err
 		}
 		if isPlaceholder(chain[0]) { // a copy of a key file of ours
-			chain = nil
+			chain, bundle.Chain = nil, nil
 		}
 	}
 	p.chain = rawChain(chain)
@@ -37,7 +37,7 @@ func (s *Store) Import(ctx context.Context, bundle agent.Bundle, pin agent.AskPI
 	case problem.CodeOf(err) == problem.KeyAbsent:
 	case err != nil:
 		return agent.Key{}, err
-	case len(e.public.chain) > 0 || len(p.chain) == 0:
+	case !bundle.Renews(e.public.chain):
 		return e.key(), nil
 	default:
 		err := s.attach(ctx, e, p.chain, pin)
