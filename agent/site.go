@@ -38,7 +38,7 @@ const (
 // Site is a page's origin and what the agent knows of it: never from the page, always from an installer, an
 // administrator or the person. Where an agent enrols stands here.
 type Site struct {
-	Name   string `yaml:"name"` // as --site takes it; unique
+	Name   string `yaml:"name"` // as --site takes it; unique, large and small letters being the same
 	Origin Origin `yaml:"origin"`
 	// CA is the address of the site's own certification authority, https; without it the site cannot enrol.
 	CA string `yaml:"ca,omitempty"`
@@ -117,7 +117,7 @@ func (l *Sites) load() ([]Site, error) {
 			return nil, err
 		}
 		for _, before := range f.Sites[:i] {
-			if before.Name == f.Sites[i].Name || before.Origin == f.Sites[i].Origin {
+			if strings.EqualFold(before.Name, f.Sites[i].Name) || before.Origin == f.Sites[i].Origin {
 				return nil, problem.New(problem.BadRequest, "site %s stands twice in %s", f.Sites[i].Name, sitesName)
 			}
 		}
@@ -133,7 +133,7 @@ func (l *Sites) Find(o Origin) (Site, error) {
 
 // Named returns the site with that name; site_unknown when there is none.
 func (l *Sites) Named(name string) (Site, error) {
-	return l.find(func(s Site) bool { return s.Name == name }, name)
+	return l.find(func(s Site) bool { return strings.EqualFold(s.Name, name) }, name)
 }
 
 func (l *Sites) find(is func(Site) bool, what string) (Site, error) {
@@ -155,7 +155,7 @@ func (l *Sites) Put(s Site) error {
 	}
 	return l.change(func(all []Site) ([]Site, error) {
 		all = slices.DeleteFunc(all, func(old Site) bool { return old.Origin == s.Origin })
-		if slices.ContainsFunc(all, func(old Site) bool { return old.Name == s.Name }) {
+		if slices.ContainsFunc(all, func(old Site) bool { return strings.EqualFold(old.Name, s.Name) }) {
 			return nil, problem.New(problem.BadRequest, "there is another site named %s", s.Name)
 		}
 		return append(all, s), nil
@@ -166,7 +166,7 @@ func (l *Sites) Put(s Site) error {
 func (l *Sites) Remove(name string) error {
 	return l.change(func(all []Site) ([]Site, error) {
 		n := len(all)
-		all = slices.DeleteFunc(all, func(s Site) bool { return s.Name == name })
+		all = slices.DeleteFunc(all, func(s Site) bool { return strings.EqualFold(s.Name, name) })
 		if len(all) == n {
 			return nil, problem.New(problem.SiteUnknown, "%s is not on the list of sites", name)
 		}

@@ -80,7 +80,10 @@ func TestSitesAreReadAgainWhenTheyChange(t *testing.T) {
 	require.Len(t, all, 1, "an origin has one entry")
 	assert.Equal(t, "b", all[0].Name)
 	assert.Equal(t, problem.BadRequest, problem.CodeOf(shell.Put(agent.Site{Name: "b", Origin: origin(t, "https://other.example")})), "a name has one entry")
-	require.NoError(t, shell.Remove("b"))
+	assert.Equal(t, problem.BadRequest, problem.CodeOf(shell.Put(agent.Site{Name: "B", Origin: origin(t, "https://other.example")})), "in large letters too")
+	_, err = shell.Named("B")
+	require.NoError(t, err)
+	require.NoError(t, shell.Remove("B"))
 	assert.Equal(t, problem.SiteUnknown, problem.CodeOf(shell.Remove("b")))
 	_, err = running.Find(o)
 	assert.Equal(t, problem.SiteUnknown, problem.CodeOf(err))
@@ -93,6 +96,7 @@ func TestABrokenListOfSitesLetsNobodyIn(t *testing.T) {
 		"an origin that is none":   "sites:\n  - name: a\n    origin: '*'\n",
 		"an insecure origin":       "sites:\n  - name: a\n    origin: http://a.example\n",
 		"the same origin twice":    "sites:\n  - {name: a, origin: https://a.example}\n  - {name: b, origin: https://a.example}\n",
+		"the same name twice":      "sites:\n  - {name: a, origin: https://a.example}\n  - {name: A, origin: https://b.example}\n",
 		"something that is no map": "- 1\n",
 	} {
 		require.NoError(t, os.WriteFile(h.Path("sites.yaml"), []byte(text), 0o600))
