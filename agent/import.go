@@ -40,6 +40,9 @@ func CheckKey(public crypto.PublicKey) error {
 	return problem.New(problem.KeyWeak, "a key of type %T", public)
 }
 
+// ErrWhichStore is why a file with a key is not taken in without a store for it.
+var ErrWhichStore = errors.New("no store is named")
+
 // ImportLocal takes in a file for the person's own shell: PKCS#12, PEM or DER. Its keys go into the store with that name,
 // with the certificates in the file that belong to them; a file with certificates only is laid beside the keys that they
 // were issued for, in whichever store (only the named one when store is not ""). It returns what was stored, or was there
@@ -83,7 +86,7 @@ func (a *Agent) importFile(ctx context.Context, store, name string, file []byte)
 
 func (a *Agent) importKeys(ctx context.Context, store string, found *pfx.Contents) ([]Identity, error) {
 	if store == "" {
-		return nil, problem.New(problem.BadRequest, "the file holds a key: say which store it is for")
+		return nil, problem.Wrap(problem.BadRequest, ErrWhichStore, "the file holds a key: say which store it is for")
 	}
 	s, err := a.store(store)
 	if err != nil {

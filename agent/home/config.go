@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -74,7 +75,7 @@ func (m *Module) UnmarshalYAML(n *yaml.Node) error {
 		case "parameters":
 			m.Parameters = value
 		default:
-			return fmt.Errorf("line %d: a driver has path and parameters, not %q", n.Line, name)
+			return mistakef("line %d: a driver has path and parameters, and not “%s”", "wiersz %d: sterownik ma path i parameters, a nie „%s”", n.Line, name)
 		}
 	}
 	return nil
@@ -132,7 +133,7 @@ func (d *Dir) Config() (Config, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	dec.KnownFields(true)
 	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return Config{}, problem.Wrap(problem.BadRequest, err, "%s cannot be read", d.Path(ConfigName))
+		return Config{}, problem.Wrap(problem.BadRequest, misread(err), "%s cannot be read", d.Path(ConfigName))
 	}
 	if err := c.check(); err != nil {
 		return Config{}, problem.Wrap(problem.BadRequest, err, "%s cannot be used", d.Path(ConfigName))
@@ -140,22 +141,63 @@ func (d *Dir) Config() (Config, error) {
 	return c, nil
 }
 
+// Mistake is what is wrong in config.yaml, in the words of whoever wrote it. The error in it is for the log.
+type Mistake struct {
+	error
+	English, Polish string
+}
+
+func mistakef(en, pl string, args ...any) Mistake {
+	text := fmt.Sprintf(en, args...)
+	return Mistake{errors.New(text), text, fmt.Sprintf(pl, args...)}
+}
+
+// yamlLine is how yaml.v3 begins what it says of a line, and how it says that a setting is unknown.
+var yamlLine = regexp.MustCompile(`line (\d+): (?:field (\S+) not found in type )?`)
+
+// misread makes what yaml.v3 says a Mistake.
+func misread(err error) Mistake {
+	var m Mistake
+	if errors.As(err, &m) {
+		return m
+	}
+	said := []string{err.Error()}
+	var all *yaml.TypeError
+	if errors.As(err, &all) {
+		said = all.Errors
+	}
+	var en, pl []string
+	for _, s := range said {
+		at := yamlLine.FindStringSubmatch(s)
+		switch {
+		case at == nil:
+			m = mistakef("the file is not YAML", "plik nie jest w formacie YAML")
+		case at[2] == "":
+			m = mistakef("line %s: this is no setting, or no value for one", "wiersz %s: to nie jest ustawienie ani jego wartość", at[1])
+		default:
+			m = mistakef("line %s: there is no setting “%s”", "wiersz %s: nie ma ustawienia „%s”", at[1], at[2])
+		}
+		en, pl = append(en, m.English), append(pl, m.Polish)
+	}
+	return Mistake{err, strings.Join(en, "; "), strings.Join(pl, "; ")}
+}
+
 func (c Config) check() error {
 	switch c.Language {
 	case "", "pl", "en":
 	default:
-		return fmt.Errorf("language is pl or en, not %q", c.Language)
+		return mistakef("language is pl or en, and not “%s”", "language to pl albo en, a nie „%s”", c.Language)
 	}
 	for _, m := range c.PKCS11Modules {
 		if !filepath.IsAbs(m.Path) {
-			return fmt.Errorf("pkcs11-modules: %q is no absolute path", m.Path)
+			return mistakef("pkcs11-modules: “%s” is no absolute path", "pkcs11-modules: „%s” nie jest ścieżką bezwzględną", m.Path)
 		}
 		if len(m.Parameters) > maxParameters || strings.ContainsRune(m.Parameters, 0) {
-			return fmt.Errorf("pkcs11-modules: the parameters of %q are too long, or hold a zero", m.Path)
+			return mistakef("pkcs11-modules: the parameters of “%s” are too long, or hold a zero", "pkcs11-modules: parametry „%s” są za długie albo zawierają znak zero", m.Path)
 		}
 	}
 	if c.Limits.XML < 0 || c.Limits.Detached < 0 || c.Limits.Documents < 0 || c.Limits.Pages < 0 {
-		return errors.New("limits are not negative")
+		return mistakef("limits are not negative", "limits nie mogą być ujemne")
 	}
 	return nil
 }

@@ -168,6 +168,7 @@ limits: {xml: 1048576, detached: 5, documents: 2, pages: 3}
 	assert.Equal(t, home.Command{"a", "b c"}, c.WindowCommand)
 
 	for name, text := range map[string]string{
+		"something that is no YAML":   "a: b: c\n",
 		"a key that is unknown":       "pin: 1234\n",
 		"a language that is unknown":  "language: de\n",
 		"a limit that is negative":    "limits: {xml: -1}\n",
@@ -182,6 +183,10 @@ limits: {xml: 1048576, detached: 5, documents: 2, pages: 3}
 		require.NoError(t, d.Write(home.ConfigName, []byte(text)))
 		_, err := d.Config()
 		assert.Equal(t, problem.BadRequest, problem.CodeOf(err), name)
+		var mistake home.Mistake
+		require.ErrorAs(t, err, &mistake, name)
+		assert.NotContains(t, mistake.English+mistake.Polish, "home.", name)
+		assert.NotEqual(t, mistake.English, mistake.Polish, name)
 	}
 }
 

@@ -42,7 +42,7 @@ without a token.`,
 		Example: `  certsign enroll --site puesc --store keyfile --pin-file pin.txt --csr request.pem
   certsign enroll --resume CEREMONY --token-file token.txt --pin-file pin.txt
   certsign enroll --site office --store pkcs11 --place "My card" --key p256 --token-file token.txt`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.site, "site", "", "name of the site whose CA certifies; see certsign sites")
@@ -67,6 +67,9 @@ without a token.`,
 		case s.tokenFile == "-" && s.pinFile == "-":
 			return usagef("only one of the files can be standard input", "tylko jeden z plików może być standardowym wejściem")
 		}
+		if err := checkStore(s.store); err != nil {
+			return err
+		}
 		if err := mayWrite(s.csr, s.force, s.tokenFile, s.pinFile); err != nil {
 			return err
 		}
@@ -88,7 +91,7 @@ without a token.`,
 		}
 		site, err := a.Sites().Named(s.site)
 		if err != nil {
-			return err
+			return notListed(s.site, err)
 		}
 		cer, err := a.EnrollLocal(ctx, site, agent.Wish{Store: s.store, Algorithm: agent.KeyAlgorithm(s.key), Label: s.label})
 		if err != nil {
@@ -141,11 +144,12 @@ func readToken(path string) (string, error) {
 // printNext says what the first leg left, and what to do next.
 func (c *command) printNext(id, csr string) {
 	if csr == "" || csr == "-" {
-		csr = c.say("on standard output", "na standardowym wyjściu")
+		csr = c.say("(standard output)", "(standardowe wyjście)")
 	}
 	fmt.Fprintf(c.errs, "certsign: %s %s\n", c.say("ceremony", "ceremonia"), id)
-	fmt.Fprintf(c.errs, "certsign: %s: %s\n", c.say("the certificate request is", "wniosek o certyfikat jest"), plain(csr))
-	fmt.Fprintf(c.errs, "certsign: %s: certsign enroll --resume %s --token-file FILE\n", c.say("next, with the CA's one-time token", "następny krok, z jednorazowym tokenem urzędu"), id)
+	fmt.Fprintf(c.errs, "certsign: %s: %s\n", c.say("certificate request", "wniosek o certyfikat"), plain(csr))
+	fmt.Fprintf(c.errs, "certsign: %s: certsign enroll --resume %s --token-file %s\n", c.say("next, with the CA's one-time token", "następny krok, z jednorazowym tokenem urzędu"), id,
+		c.say("FILE", "PLIK"))
 }
 
 func (c *command) finishEnrolment(ctx context.Context, a *agent.Agent, id, token, pinFile string) error {

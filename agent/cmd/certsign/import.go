@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -34,6 +35,9 @@ the file, but cannot be the new one.`,
 		if files.pinFile == "-" || files.passwordFile == "-" || args[0] == "-" {
 			return usagef("files, not standard input, are wanted here", "tu potrzebne są pliki, nie standardowe wejście")
 		}
+		if err := checkStore(store); err != nil {
+			return err
+		}
 		b, err := readBounded(args[0], pfx.MaxFile)
 		if problem.CodeOf(err) == problem.Internal {
 			return unreadable(args[0], err)
@@ -48,6 +52,10 @@ the file, but cannot be the new one.`,
 			return err
 		}
 		found, err := a.ImportLocal(ctx, store, filepath.Base(args[0]), b)
+		if errors.Is(err, agent.ErrWhichStore) {
+			err = wordedAs(err, "The file holds a key.", "Add --store keyfile or --store csp.",
+				"Plik zawiera klucz.", "Dodaj --store keyfile albo --store csp.")
+		}
 		if perr := c.printImported(found); err == nil {
 			err = perr
 		}

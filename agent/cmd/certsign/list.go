@@ -5,14 +5,19 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"certsign/agent"
+	"certsign/agent/home"
 	"certsign/internal/problem"
 )
 
@@ -62,10 +67,13 @@ type ceremonyJSON struct {
 
 func (c *command) listCommand() *cobra.Command {
 	var store string
-	cmd := &cobra.Command{Use: "list", Short: "certificates, where their keys live, and how many days are left", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "list", Short: "certificates, where their keys live, and how many days are left", Args: noArguments,
 		Example: "  certsign list\n  certsign list --store pkcs11 --json"}
 	cmd.Flags().StringVar(&store, "store", "", "only that store")
 	cmd.RunE = c.do(func(ctx context.Context, _ []string) error {
+		if err := checkStore(store); err != nil {
+			return err
+		}
 		a, err := c.agent(nil, nil)
 		if err != nil {
 			return err
@@ -145,7 +153,7 @@ func (c *command) progress(state string) string {
 
 func (c *command) tokensCommand() *cobra.Command {
 	var watch bool
-	cmd := &cobra.Command{Use: "tokens", Short: "places where a key can be made: cards, tokens, the key file folder", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "tokens", Short: "places where a key can be made: cards, tokens, the key file folder", Args: noArguments,
 		Example: "  certsign tokens\n  certsign tokens --watch"}
 	cmd.Flags().BoolVar(&watch, "watch", false, "again whenever a card is put in or taken out, until the call is interrupted")
 	cmd.RunE = c.do(func(ctx context.Context, _ []string) error {
@@ -180,6 +188,9 @@ func (c *command) printPlaces(offers []agent.StoreOffer) error {
 			rows = append(rows, []string{o.Store, "", "", "", c.describe(o.Unavailable)})
 		}
 		for _, p := range o.Places {
+			if p.Keys == nil {
+				p.Keys = []agent.KeyAlgorithm{}
+			}
 			list = append(list, placeJSON{o.Store, p})
 			rows = append(rows, []string{o.Store, p.Label, p.Detail, c.state(p), c.trouble(p)})
 		}
@@ -207,11 +218,21 @@ func (c *command) trouble(p agent.Place) string {
 	case p.State == agent.PINFinal:
 		return c.say("one try is left; a wrong PIN locks the token. If you are not sure, use the PUK: certsign pin unblock",
 			"została jedna próba; błędny PIN zablokuje token. W razie wątpliwości użyj kodu PUK: certsign pin unblock")
+	case c.misnamed(p):
+		return fmt.Sprintf(c.say("The driver %s is not there. Correct pkcs11-modules in config.yaml.",
+			"Nie ma sterownika %s. Popraw pkcs11-modules w config.yaml."), p.Detail)
 	case p.Problem != "":
 		text := problem.Describe(problem.Code(p.Problem), c.language())
 		return text.Message + " " + text.Remedy
 	}
 	return ""
+}
+
+// misnamed says whether a place stands for a driver that the person named and that is not there.
+func (c *command) misnamed(p agent.Place) bool {
+	_, err := os.Stat(p.Detail)
+	return p.Problem == string(problem.DriverFailed) && errors.Is(err, fs.ErrNotExist) &&
+		slices.ContainsFunc(c.config.PKCS11Modules, func(m home.Module) bool { return m.Path == p.Detail })
 }
 
 func (c *command) describe(code string) string {
@@ -238,7 +259,7 @@ func (c *command) exportCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		i, err := findIdentity(a.Identities(ctx), args[0])
+		i, err := findIdentity(ctx, a, args[0])
 		if err != nil {
 			return err
 		}
@@ -307,7 +328,7 @@ func broken(err error, good int64) error {
 
 func (c *command) journalCommand() *cobra.Command {
 	var verify bool
-	cmd := &cobra.Command{Use: "journal", Short: "what was asked, approved and signed on this computer", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "journal", Short: "what was asked, approved and signed on this computer", Args: noArguments,
 		Example: "  certsign journal\n  certsign journal --verify"}
 	cmd.Flags().BoolVar(&verify, "verify", false, "only check that no line was changed or removed")
 	cmd.RunE = c.do(func(context.Context, []string) error {

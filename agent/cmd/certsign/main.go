@@ -62,7 +62,7 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 		return int(status)
 	case !c.begun && !isUsage(err): // said by the parser of the command line
 		text := err.Error()
-		err = usagef("%s", "%s", text)
+		err = usage{text, strings.NewReplacer("unknown flag: ", "nie ma opcji ", "flag needs an argument: ", "brak wartości opcji ").Replace(text)}
 	}
 	if isUsage(err) {
 		c.complainOfUsage(err, called.CommandPath())
@@ -102,7 +102,7 @@ what you have seen and approved.
 
 Exit status: 0 done, 1 a problem, 2 wrong usage; certsign verify has its own. With --json an
 error is one line on stderr: {"error":{"code","message","detail","remedy"}}.`,
-		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		SilenceErrors: true, SilenceUsage: true, Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if c.lang != "" && c.lang != problem.Polish && c.lang != problem.English {
@@ -117,6 +117,17 @@ error is one line on stderr: {"error":{"code","message","detail","remedy"}}.`,
 	f.StringVar(&c.lang, "lang", "", "language: pl or en")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "say more on stderr")
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "help about a command", RunE: func(_ *cobra.Command, args []string) error {
+		about, rest, err := root.Find(args)
+		if err == nil {
+			err = noArguments(about, rest)
+		}
+		if err != nil {
+			return err
+		}
+		about.InitDefaultHelpFlag()
+		return about.Help()
+	}})
 	root.AddCommand(
 		c.runCommand(), c.openCommand(), c.sitesCommand(), c.enrollCommand(), c.listCommand(), c.signCommand(),
 		c.verifyCommand(), c.showCommand(), c.tokensCommand(), c.journalCommand(), c.exportCommand(), c.deleteCommand(), c.selftestCommand(),
@@ -133,15 +144,15 @@ func (c *command) do(body func(ctx context.Context, args []string) error) func(*
 		if path == "" {
 			var err error
 			if path, err = home.Default(); err != nil {
-				return err
+				return homeless(err)
 			}
 		}
 		var err error
 		if c.home, err = home.Open(path); err != nil {
-			return err
+			return unopened(path, err)
 		}
 		if c.config, err = c.home.Config(); err != nil {
-			return err
+			return unusable(c.home.Path(home.ConfigName), err)
 		}
 		if c.lang == "" {
 			c.lang = c.config.Language
@@ -170,7 +181,7 @@ func (c *command) say(en, pl string) string {
 }
 
 func (c *command) versionCommand() *cobra.Command {
-	return &cobra.Command{Use: "version", Short: "print the version", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+	return &cobra.Command{Use: "version", Short: "print the version", Args: noArguments, RunE: func(*cobra.Command, []string) error {
 		c.begun = true
 		if c.json {
 			return c.printJSON(map[string]string{"version": version})

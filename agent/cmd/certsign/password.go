@@ -22,7 +22,11 @@ func findKey(ctx context.Context, a *agent.Agent, selector string) (agent.Key, e
 			return k, nil
 		}
 	}
-	i, err := findIdentity(a.Identities(ctx), selector)
+	i, err := findIdentity(ctx, a, selector)
+	if problem.CodeOf(err) == problem.NoCertificate {
+		err = wordedAs(err, fmt.Sprintf("There is no key or certificate “%s” here.", selector), "Take it from certsign list.",
+			fmt.Sprintf("Nie ma tu klucza ani certyfikatu „%s”.", selector), "Wybierz z tych, które wypisuje certsign list.")
+	}
 	return i.Key, err
 }
 

@@ -8,12 +8,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"certsign/agent"
-	"certsign/internal/problem"
 )
 
 // pinCommand sets the PIN of a card or token. Its siblings for key files are certsign password.
 func (c *command) pinCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "pin", Short: "set, change or unblock the PIN of a card or token", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "pin", Short: "set, change or unblock the PIN of a card or token", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(
 		c.pinChange(agent.PINRenew, "change", "a new PIN, with the one that holds now",
@@ -29,7 +28,7 @@ func (c *command) pinCommand() *cobra.Command {
 func (c *command) pinChange(how agent.PINChange, name, short, example string) *cobra.Command {
 	var token string
 	var files secretFiles
-	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, Example: example,
+	cmd := &cobra.Command{Use: name, Short: short, Args: noArguments, Example: example,
 		Long: `Sets the PIN of a card or token: ` + short + `.
 The PUK is what PKCS#11 calls the security officer's PIN. Each secret is given to the token once:
 a wrong one costs one try. A locked PUK cannot be unlocked.`}
@@ -84,7 +83,7 @@ func findToken(tokens []agent.Token, name string) (agent.Token, error) {
 	case 1:
 		return fits[0], nil
 	case 0:
-		return agent.Token{}, problem.New(problem.TokenAbsent, "there is no %q; there are: %s", name, strings.Join(labels, ", "))
+		return agent.Token{}, noToken(name, labels)
 	}
 	return agent.Token{}, usagef("say with --token which of: %s", "podaj w --token, który z: %s", strings.Join(labels, ", "))
 }

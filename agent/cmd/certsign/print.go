@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -30,16 +31,25 @@ func (c *command) printTable(head []string, rows [][]string) error {
 	for i, h := range head {
 		head[i] = c.say(h, cmp.Or(heads[h], h))
 	}
-	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
+	var table bytes.Buffer
+	w := tabwriter.NewWriter(&table, 0, 4, 2, ' ', 0)
 	for _, row := range append([][]string{head}, rows...) {
 		for i := range row {
 			row[i] = plain(row[i])
 		}
-		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t")); err != nil {
+		if _, err := fmt.Fprintln(w, strings.Join(row, "\t")); err != nil {
 			return err
 		}
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(table.String()) {
+		if _, err := fmt.Fprintln(c.out, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // plain replaces what would steer a terminal or turn the direction of writing.

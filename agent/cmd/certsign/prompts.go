@@ -9,6 +9,7 @@ import (
 	"certsign/agent/prompt/pin"
 	"certsign/agent/prompt/terminal"
 	"certsign/agent/prompt/window"
+	"certsign/internal/problem"
 )
 
 // prompts are the ways in which a person is asked.
@@ -29,18 +30,16 @@ func (c *command) prompts(ui string) (prompts, error) {
 		return c.windowPrompts()
 	case "terminal":
 		return c.terminalPrompts()
-	case "auto":
-		for _, try := range []func() (prompts, error){c.windowPrompts, c.terminalPrompts} {
-			p, err := try()
-			if err == nil {
-				return p, nil
-			}
-			c.log().Info("a way to ask is not there", "err", err)
-		}
-		c.log().Warn("nobody can be asked: what needs a person is refused")
-		return none, nil
 	}
-	return none, usagef("--ui is auto, window, terminal or none", "--ui to auto, window, terminal albo none")
+	for _, try := range []func() (prompts, error){c.windowPrompts, c.terminalPrompts} {
+		p, err := try()
+		if err == nil {
+			return p, nil
+		}
+		c.log().Info("a way to ask is not there", "err", err)
+	}
+	c.log().Warn("nobody can be asked: what needs a person is refused")
+	return none, nil
 }
 
 // windowPrompts asks in the agent's own window, and for PINs in the platform's dialog, or on the terminal where there is
@@ -111,6 +110,13 @@ func (s shellPINs) AskPIN(ctx context.Context, req agent.PINRequest) (*agent.Sec
 	t, err := terminal.New(terminal.Config{Language: s.command.language()})
 	if err != nil {
 		secret, derr := dialog.AskPIN(ctx, req)
+		if problem.CodeOf(derr) == problem.PromptUnavailable {
+			return nil, wordedAs(errors.Join(derr, err),
+				"A PIN or password is needed, and there is neither a terminal nor a dialog to ask for it.",
+				"Add --pin-file FILE; see --help.",
+				"Potrzebny jest PIN lub hasło, a nie ma terminala ani okna, w którym można o nie zapytać.",
+				"Dodaj --pin-file PLIK; zobacz --help.")
+		}
 		if derr != nil {
 			return nil, errors.Join(derr, err)
 		}

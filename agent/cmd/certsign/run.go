@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,17 +41,28 @@ type running struct {
 
 func (c *command) runCommand() *cobra.Command {
 	var ui string
-	var ports []int
+	var named []string
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "be the agent: listen on loopback until it is stopped",
 		Example: `  certsign run
   certsign run --ui none --port 18731`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	cmd.Flags().StringVar(&ui, "ui", "auto", "how the person is asked: auto, window, terminal, none (none refuses what needs a person)")
-	cmd.Flags().IntSliceVar(&ports, "port", nil, "port to listen on; several are tried in order (default: the first free of 18731 to 18794)")
+	cmd.Flags().StringSliceVar(&named, "port", nil, "port to listen on; several are tried in order (default: the first free of 18731 to 18794)")
 	cmd.RunE = c.do(func(ctx context.Context, _ []string) error {
+		if !slices.Contains([]string{"auto", "window", "terminal", "none"}, ui) {
+			return usagef("--ui is auto, window, terminal or none", "--ui to auto, window, terminal albo none")
+		}
+		var ports []int
+		for _, name := range named {
+			port, err := strconv.ParseUint(name, 10, 16)
+			if err != nil {
+				return usagef("--port is a number from 1 to 65535", "--port to liczba od 1 do 65535")
+			}
+			ports = append(ports, int(port))
+		}
 		lock, err := c.home.TryLock(agentLock)
 		if errors.Is(err, home.ErrLocked) {
 			return wordedAs(problem.New(problem.Busy, "an agent is running already with the folder %s", c.home.Path()),
@@ -139,7 +152,9 @@ func (c *command) openCommand() *cobra.Command {
 		Args:    exactly("ADDRESS"),
 		RunE: c.do(func(ctx context.Context, args []string) error {
 			if !scheme.MatchString(args[0]) {
-				return problem.New(problem.BadRequest, "the address is not certsign://start")
+				return wordedAs(problem.New(problem.BadRequest, "the address is not certsign://start"),
+					"The address is not certsign://start.", "No other address starts the agent.",
+					"To nie jest adres certsign://start.", "Żaden inny adres nie uruchamia programu.")
 			}
 			lock, err := c.home.TryLock(agentLock)
 			if errors.Is(err, home.ErrLocked) {

@@ -49,12 +49,12 @@ func (c *command) selftestCommand() *cobra.Command {
 		Short: "make a test key, sign with it, delete it, and report what works here",
 		Long: `Makes a test key of each kind in a key store of this computer, stores a test certificate
 beside it, signs, checks that nothing is signed without consent, and deletes it again. Your own
-keys are not touched, and a wrong PIN is given to no token unless --wrong-pin says so. The report names neither you nor your certificates: it can be sent to those
-who mend what fails.`,
+keys are not touched, and a wrong PIN is given to no token unless --wrong-pin says so. The
+report names neither you nor your certificates: it can be sent to those who mend what fails.`,
 		Example: `  certsign selftest
   certsign selftest --store pkcs11 --place "My card" --yes
   certsign selftest --store keyfile --key p256 --json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.store, "store", defaultStore(), "key store: keyfile, pkcs11, csp")
@@ -71,11 +71,11 @@ who mend what fails.`,
 			}
 			algorithms = []agent.KeyAlgorithm{agent.KeyAlgorithm(s.key)}
 		}
+		if err := checkStore(s.store); err != nil {
+			return err
+		}
 		log := c.log()
 		at := slices.IndexFunc(c.stores(log), func(k agent.KeyStore) bool { return k.Name() == s.store })
-		if at < 0 {
-			return problem.New(problem.StoreUnavailable, "there is no store %q here", s.store)
-		}
 		test := agent.SelfTest{
 			Open: func() agent.KeyStore { return c.stores(log)[at] }, Algorithms: algorithms, PIN: c.pins(s.pinFile).AskPIN, WrongPIN: s.wrongPIN,
 		}

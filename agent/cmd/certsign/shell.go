@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"certsign/agent"
@@ -60,9 +62,17 @@ func (s *shell) choosePlace(places []agent.Place) (agent.Place, error) {
 	case 1:
 		return chosen, nil
 	case 0:
-		return chosen, problem.New(problem.TokenAbsent, "there is no %q; there are: %s", s.place, strings.Join(labels, ", "))
+		return chosen, noToken(s.place, labels)
 	}
 	return chosen, usagef("say with --place which of: %s", "podaj w --place, które z: %s", strings.Join(fits, ", "))
+}
+
+// noToken is a name that no token here has.
+func noToken(name string, labels []string) error {
+	there := strings.Join(labels, ", ")
+	return wordedAs(problem.New(problem.TokenAbsent, "there is no %q; there are: %s", name, there),
+		fmt.Sprintf("There is no “%s”; there are: %s.", name, there), "Put the card or token in, or take its label from certsign tokens.",
+		fmt.Sprintf("Nie ma tu „%s”; są: %s.", name, there), "Włóż kartę lub podłącz token albo wybierz nazwę z certsign tokens.")
 }
 
 // tokenID is what IDs of tokens look like. No token is called so by its label: it could pose as one that is not there.
@@ -156,10 +166,10 @@ func readBounded(path string, max int64) ([]byte, error) {
 
 // findIdentity returns the certificate that a selector names: its serial number in hex or its SHA-256 fingerprint, or an
 // unambiguous beginning of either.
-func findIdentity(all []agent.Identity, selector string) (agent.Identity, error) {
+func findIdentity(ctx context.Context, a *agent.Agent, selector string) (agent.Identity, error) {
 	want := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(strings.TrimPrefix(selector, "0x")))
 	var found []agent.Identity
-	for _, i := range all {
+	for _, i := range a.Identities(ctx) {
 		serial, print := agent.SerialHex(i.Certificate), fingerprint(i)
 		if serial == want || print == want {
 			return i, nil
@@ -172,7 +182,13 @@ func findIdentity(all []agent.Identity, selector string) (agent.Identity, error)
 	case 1:
 		return found[0], nil
 	case 0:
-		return agent.Identity{}, problem.New(problem.NoCertificate, "no certificate %q; see certsign list", selector)
+		err := problem.New(problem.NoCertificate, "no certificate %q; see certsign list", selector)
+		if slices.ContainsFunc(a.Keys(ctx), func(k agent.Key) bool { return k.Store+"/"+k.ID == selector && len(k.Chain) == 0 }) {
+			return agent.Identity{}, wordedAs(err, "This key has no certificate yet.", "Finish its enrolment: see certsign list.",
+				"Ten klucz nie ma jeszcze certyfikatu.", "Dokończ generowanie certyfikatu: zobacz certsign list.")
+		}
+		return agent.Identity{}, wordedAs(err, fmt.Sprintf("There is no certificate “%s” here.", selector), "Take it from certsign list.",
+			fmt.Sprintf("Nie ma tu certyfikatu „%s”.", selector), "Wybierz z tych, które wypisuje certsign list.")
 	}
 	return agent.Identity{}, usagef("%q begins the names of %d certificates: give more of it", "od %q zaczynają się oznaczenia %d certyfikatów: podaj więcej znaków", selector, len(found))
 }

@@ -16,7 +16,6 @@ import (
 	"certsign/agent"
 	"certsign/internal/ades/format"
 	"certsign/internal/pkix"
-	"certsign/internal/problem"
 )
 
 func (c *command) showCommand() *cobra.Command {
@@ -32,7 +31,7 @@ func (c *command) showCommand() *cobra.Command {
 			if doc.Content.Size() <= maxTrust {
 				b := make([]byte, doc.Content.Size())
 				if _, err := doc.Content.ReadAt(b, 0); err != nil {
-					return problem.Wrap(problem.DocumentUnreadable, err, "%s", args[0])
+					return unreadable(args[0], err)
 				}
 				if facts := describeDER(b); len(facts) > 0 {
 					return c.printFacts(facts)
@@ -144,12 +143,15 @@ func describeRequest(der []byte) (fact, bool) {
 		return fact{}, false
 	}
 	sum := sha256.Sum256(der)
-	signed := "yes"
+	subject, signature := agent.DistinguishedName(r.RawSubject), "valid"
+	if subject == "" {
+		subject = "(none; the authority decides it)"
+	}
 	if r.CheckSignature() != nil {
-		signed = "no"
+		signature = "not valid"
 	}
 	return fact{Kind: "certificate-request", Values: [][2]string{
-		{"subject", agent.DistinguishedName(r.RawSubject)}, {"key", keyName(r.PublicKey)}, {"self-signed", signed}, {"sha256", hex.EncodeToString(sum[:])},
+		{"subject", subject}, {"key", keyName(r.PublicKey)}, {"signature", signature}, {"sha256", hex.EncodeToString(sum[:])},
 	}}, true
 }
 

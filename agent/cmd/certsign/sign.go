@@ -57,7 +57,7 @@ func (c *command) signCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		who, err := findIdentity(a.Identities(ctx), s.cert)
+		who, err := findIdentity(ctx, a, s.cert)
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (c *command) signCommand() *cobra.Command {
 func openDocument(path string) (ades.Document, *os.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return ades.Document{}, nil, problem.Wrap(problem.DocumentUnreadable, err, "%s", path)
+		return ades.Document{}, nil, unreadable(path, err)
 	}
 	fi, err := f.Stat()
 	if err == nil && !fi.Mode().IsRegular() {
@@ -91,7 +91,7 @@ func openDocument(path string) (ades.Document, *os.File, error) {
 	}
 	if err != nil {
 		_ = f.Close()
-		return ades.Document{}, nil, problem.Wrap(problem.DocumentUnreadable, err, "%s", path)
+		return ades.Document{}, nil, unreadable(path, err)
 	}
 	name := filepath.Base(path)
 	return ades.Document{Name: name, MIME: mime.TypeByExtension(filepath.Ext(name)), Content: io.NewSectionReader(f, 0, fi.Size())}, f, nil

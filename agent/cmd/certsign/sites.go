@@ -17,7 +17,7 @@ import (
 )
 
 func (c *command) sitesCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "sites", Short: "which sites may talk to the agent, and where each enrols", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "sites", Short: "which sites may talk to the agent, and where each enrols", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(c.sitesList(), c.sitesAdd(), c.sitesRemove())
 	return cmd
@@ -34,7 +34,7 @@ type siteJSON struct {
 }
 
 func (c *command) sitesList() *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "list the sites", Args: cobra.NoArgs, RunE: c.do(func(context.Context, []string) error {
+	return &cobra.Command{Use: "list", Short: "list the sites", Args: noArguments, RunE: c.do(func(context.Context, []string) error {
 		all, err := agent.OpenSites(c.home).All()
 		if err != nil {
 			return err
@@ -75,7 +75,7 @@ func (c *command) sitesAdd() *cobra.Command {
 		Short: "add a site, or replace the one with the same origin",
 		Example: `  certsign sites add --name puesc --origin https://portal.example --ca https://ca.example --root root.pem
   certsign sites add --name archive --origin https://archive.example --allow sign`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.name, "name", "", "the site's name, as --site takes it")
@@ -96,14 +96,19 @@ func (c *command) sitesAdd() *cobra.Command {
 		}
 		origin, err := agent.TypedOrigin(s.origin)
 		if err != nil {
-			return usagef("--origin %q is no address of a site's pages, such as https://portal.example: %s",
-				"--origin %q nie jest adresem stron witryny, takim jak https://portal.example: %s", s.origin, problem.DetailOf(err))
+			return usage{
+				fmt.Sprintf("--origin %q is no address of a site's pages, such as https://portal.example: %s", s.origin, problem.DetailOf(err)),
+				fmt.Sprintf("--origin %q nie jest adresem stron witryny, takim jak https://portal.example", s.origin),
+			}
 		}
 		site := agent.Site{Name: s.name, Origin: origin, CA: s.ca, Fingerprint: s.fingerprint}
 		if s.root != "" {
 			b, err := os.ReadFile(s.root)
 			if err != nil {
 				return unreadable(s.root, err)
+			}
+			if block, _ := pem.Decode(b); block == nil || block.Type != "CERTIFICATE" {
+				return usagef("the file %s holds no root certificate (PEM)", "w pliku %s nie ma certyfikatu głównego (PEM)", s.root)
 			}
 			site.Roots = string(b)
 		}
@@ -129,9 +134,9 @@ func (c *command) sitesAdd() *cobra.Command {
 			switch {
 			case other.Origin == origin:
 				done = c.say("replaced", "zastąpiono")
-			case other.Name == s.name:
+			case strings.EqualFold(other.Name, s.name):
 				return usagef("the name %q is taken by %s: choose another one, or remove that site first",
-					"nazwę %q ma już witryna %s: wybierz inną albo najpierw usuń tamtą witrynę", s.name, other.Origin.Display())
+					"nazwę %q ma już witryna %s: wybierz inną albo najpierw usuń tamtą witrynę", other.Name, other.Origin.Display())
 			}
 		}
 		if err := sites.Put(site); err != nil {
@@ -158,7 +163,7 @@ func siteRefused(err error, site agent.Site) error {
 			fmt.Sprintf("To nie jest certyfikat główny wskazany w --fingerprint: jego skrót to %s, a nie %s.", has, site.Fingerprint),
 			"Niczego nie dodano. Porównaj skrót z ogłoszonym przez urząd i pobierz jego certyfikat główny jeszcze raz.")
 	case problem.BadRequest:
-		return usagef("%s", "nie można dodać takiej witryny: %s", problem.DetailOf(err))
+		return usage{problem.DetailOf(err), "nie można dodać takiej witryny: sprawdź --name (do 64 liter, cyfr, spacji, kropek i myślników), --ca (adres https), --root i --allow"}
 	}
 	return err
 }
@@ -168,7 +173,7 @@ func (c *command) sitesRemove() *cobra.Command {
 		Example: "  certsign sites remove archive",
 		RunE: c.do(func(_ context.Context, args []string) error {
 			if err := agent.OpenSites(c.home).Remove(args[0]); err != nil {
-				return err
+				return notListed(args[0], err)
 			}
 			_, err := fmt.Fprintf(c.errs, "certsign: %s %s\n", c.say("removed", "usunięto"), plain(args[0]))
 			return err

@@ -25,7 +25,7 @@ func (c *command) trustCommand() *cobra.Command {
 signatures: its root in LocalMachine\Root, its issuers in LocalMachine\CA. Windows trusts it for
 documents and for the state of certificates, never for servers or programs. A test authority is
 refused. An installer calls add, its uninstaller remove. CertSign itself needs none of this.`,
-		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: noArguments, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(c.trustAdd(), c.trustRemove(), c.trustList())
 	return cmd
@@ -57,7 +57,7 @@ func (c *command) trustAdd() *cobra.Command {
 		Use:     "add --root FILE [--issuer FILE…]",
 		Short:   "make an authority known to this computer, for documents only",
 		Example: "  certsign trust add --root root.crt --issuer issuing.crt",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 	}
 	f := cmd.Flags()
 	f.StringVar(&root, "root", "", "file with the authority's root certificate, PEM or DER")
@@ -91,7 +91,7 @@ func (c *command) trustAdd() *cobra.Command {
 func (c *command) trustRemove() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove", Short: "take away what certsign trust add put there, and nothing else", Example: "  certsign trust remove",
-		Args: cobra.NoArgs, RunE: c.trusting(func() error {
+		Args: noArguments, RunE: c.trusting(func() error {
 			gone, err := csp.Distrust()
 			return c.printPlaced(gone, refused(err))
 		}),
@@ -101,7 +101,7 @@ func (c *command) trustRemove() *cobra.Command {
 func (c *command) trustList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list what certsign trust add put there", Example: "  certsign trust list",
-		Args: cobra.NoArgs, RunE: c.trusting(func() error {
+		Args: noArguments, RunE: c.trusting(func() error {
 			placed, err := csp.Trusted()
 			switch {
 			case err != nil:

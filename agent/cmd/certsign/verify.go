@@ -96,10 +96,10 @@ func (c *command) verify(ctx context.Context, path string, s verifyFlags, policy
 		evidence.At = at
 	}
 	var err error
-	if evidence.CRLs, err = readDER(s.crl, "X509 CRL", maxEvidence); err != nil {
+	if evidence.CRLs, err = readDER(s.crl, "X509 CRL", maxEvidence, "--crl", "CRL", "listy CRL"); err != nil {
 		return nil, err
 	}
-	if evidence.OCSPs, err = readDER(s.ocsp, "OCSP RESPONSE", maxEvidence); err != nil {
+	if evidence.OCSPs, err = readDER(s.ocsp, "OCSP RESPONSE", maxEvidence, "--ocsp", "OCSP response", "odpowiedzi OCSP"); err != nil {
 		return nil, err
 	}
 	trust, err := c.trust(s.trust)
@@ -159,21 +159,23 @@ func (c *command) trust(files []string) (ades.Anchors, error) {
 		}
 		return trust, nil
 	}
-	ders, err := readDER(files, "CERTIFICATE", maxTrust)
-	if err != nil {
-		return nil, err
-	}
-	for _, der := range ders {
-		if _, err := pkix.ParseCertificate(der); err != nil {
-			return nil, problem.Wrap(problem.DocumentUnreadable, err, "a file of --trust holds no certificate")
+	for _, path := range files {
+		ders, err := readDER([]string{path}, "CERTIFICATE", maxTrust, "--trust", "certificate", "certyfikatu")
+		if err != nil {
+			return nil, err
 		}
-		trust = append(trust, ades.Anchor{Certificate: der})
+		for _, der := range ders {
+			if _, err := pkix.ParseCertificate(der); err != nil {
+				return nil, holdsNo(path, "--trust", "certificate", "certyfikatu", err)
+			}
+			trust = append(trust, ades.Anchor{Certificate: der})
+		}
 	}
 	return trust, nil
 }
 
-// readDER reads files that hold PEM blocks of that kind, or DER.
-func readDER(paths []string, kind string, max int64) ([][]byte, error) {
+// readDER reads the files of an option, which hold PEM blocks of that kind, or DER.
+func readDER(paths []string, kind string, max int64, option, what, plWhat string) ([][]byte, error) {
 	var all [][]byte
 	for _, p := range paths {
 		b, err := readBounded(p, max)
@@ -191,7 +193,7 @@ func readDER(paths []string, kind string, max int64) ([][]byte, error) {
 			}
 		}
 		if !found {
-			return nil, problem.New(problem.DocumentUnreadable, "%s holds no %s", p, strings.ToLower(kind))
+			return nil, holdsNo(p, option, what, plWhat, nil)
 		}
 	}
 	return all, nil
