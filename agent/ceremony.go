@@ -20,7 +20,8 @@ import (
 // Enroller runs ceremonies: from a key and its CSR, over the portal's one-time token, to the certificate beside the key.
 // A ceremony outlives the process: what Begin returned can be finished after a crash at any moment.
 type Enroller interface {
-	// Begin makes a key and a CSR. When it fails, or its ctx ends first, no key is left behind.
+	// Begin makes a key and a CSR. When it fails, or its ctx ends first, no key is left behind, but for one that only a PIN on a
+	// reader's own pad could delete.
 	Begin(ctx context.Context, req BeginRequest, hands *Hands) (*Ceremony, error)
 	// Finish fetches the certificate with the token and stores it beside the key. "" for the token takes up a ceremony that
 	// has one already. ceremony_unknown when there is none with that ID for that site; token_*, ca_unreachable, ca_mismatch,
@@ -122,7 +123,7 @@ func (h *Hands) Attach(ctx context.Context, store, key string, chain [][]byte) e
 	return h.withPIN(ctx, PurposeStore, func(ask AskPIN) error { return at.Attach(ctx, key, chain, ask) })
 }
 
-// Delete deletes a key that never got a certificate. It asks for no PIN that is not kept.
+// Delete deletes a key that never got a certificate. It asks for no PIN that is not kept, nor lets a reader ask on its pad.
 func (h *Hands) Delete(ctx context.Context, store, key string) error {
 	s, err := h.agent.store(store)
 	if err != nil {
@@ -145,7 +146,7 @@ func (h *Hands) withPIN(ctx context.Context, purpose Purpose, op func(AskPIN) er
 		return h.agent.withPIN(ctx, h.caller, askFor{purpose: purpose, keep: h.ceremony, queue: true}, op)
 	}
 	return op(func(_ context.Context, req PINRequest) (*Secret, error) {
-		if s := h.agent.secrets.get(h.ceremony, req.State); s != nil {
+		if s := h.agent.secrets.get(h.ceremony, req); s != nil {
 			return s, nil
 		}
 		return nil, problem.New(problem.UserCancelled, "nobody is asked for a PIN now")

@@ -174,13 +174,14 @@ type Session interface {
 }
 
 // AskPIN gets a PIN or password from the person. A store calls it at most once per operation (ChangePIN: once for each
-// secret), and not at all when the token has a PIN pad of its own. The store must Wipe the secret.
+// secret, and not at all when the token has a PIN pad of its own). The store must Wipe the secret.
 type AskPIN func(ctx context.Context, req PINRequest) (*Secret, error)
 
 // PINRequest says which secret is asked for and why.
 type PINRequest struct {
 	New     bool // a new one is chosen, and typed twice: a password under the portal's rules, or a PIN when Max is set
 	PUK     bool // the PUK is asked for, not the PIN
+	Pad     bool // nothing is asked for here, and the secret is nil: the reader is about to ask for the PIN on its own pad
 	Min     int  // of a token's PIN, in characters; 0 is not known
 	Max     int
 	Label   string // which key or token

@@ -422,13 +422,39 @@ func (s *tokenSuite) TestAPINPadIsUsedInsteadOfAWindow() {
 	session, err := s.open(key, 1, pin)
 	s.Require().NoError(err)
 	s.NoError(s.sign(session))
-	s.Empty(pin.asked)
+	s.Require().Len(pin.asked, 1)
+	s.True(pin.asked[0].Pad, "whoever may let the pad ask is told, and gives no PIN")
+	s.Empty(pin.given)
 	s.Equal(1, s.count("C_Login without a PIN"))
 	s.Equal(0, s.count("C_Login with a PIN"))
+
+	for name, op := range s.operations(key) {
+		s.code(problem.UserCancelled, op((&pins{err: errNo}).ask))
+		s.Equal(1, s.count("C_Login without a PIN"), "%s: the pad asks nobody who is not to be asked", name)
+	}
 
 	s.Require().NoError(os.Unsetenv("SHIM_PIN"))
 	_, err = s.open(key, 1, pin)
 	s.code(problem.UserCancelled, err)
+}
+
+func (s *tokenSuite) TestASelfTestLeavesTheQuestionToAPINPad() {
+	s.shim("pinpad")
+	s.T().Setenv("SHIM_PIN", tokenPIN)
+	pin, passed := s.pin(), 0
+	test := agent.SelfTest{
+		Open: s.rig.Store, Place: s.place(), Algorithms: []agent.KeyAlgorithm{agent.P256}, WrongPIN: true, PIN: pin.ask,
+		Report: func(c agent.Check) {
+			s.NotEqual(agent.CheckFailed, c.Outcome, "%s: %v", c.Name, c.Err)
+			if c.Outcome == agent.CheckPassed {
+				passed++
+			}
+		},
+	}
+	s.Require().NoError(test.Run(s.ctx))
+	s.NotZero(passed)
+	s.Empty(pin.asked)
+	s.Zero(s.count("C_Login with a PIN"))
 }
 
 func (s *tokenSuite) TestAKeyThatAsksAtEachSignatureGetsThePINEachTime() {

@@ -54,7 +54,7 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 			}
 			req.Origin, req.Document, req.Incorrect = c.origin.Display(), what.document, wrong
 			if !wrong {
-				if held := a.secrets.get(what.keep, req.State); held != nil {
+				if held := a.secrets.get(what.keep, req); held != nil {
 					return held, nil
 				}
 			}
@@ -72,6 +72,10 @@ func (a *Agent) withPIN(ctx context.Context, c caller, what askFor, op func(AskP
 						return nil, err
 					}
 				}
+			}
+			if req.Pad {
+				last = true // the next try, too, begins with the person
+				return nil, nil
 			}
 			c.awaiting("pin")
 			s, err := a.pins.AskPIN(ctx, req)
@@ -170,9 +174,9 @@ func (k *secrets) keep(ceremony string, s *Secret) {
 }
 
 // get returns a copy for the ceremony, or nil. The PIN was right when it was kept: where the token says that a wrong one was
-// given since, it may have been changed, and the try is the person's.
-func (k *secrets) get(ceremony string, state PINState) *Secret {
-	if state == PINLow || state == PINFinal {
+// given since, it may have been changed, and the try is the person's. A reader's own pad takes none.
+func (k *secrets) get(ceremony string, req PINRequest) *Secret {
+	if req.Pad || req.State == PINLow || req.State == PINFinal {
 		return nil
 	}
 	k.mu.Lock()

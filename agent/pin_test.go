@@ -76,7 +76,7 @@ func TestAPINThatLockedTheTokenIsNotKept(t *testing.T) {
 		return problem.New(problem.PINLocked, "that was the last try")
 	})
 	assert.Equal(t, problem.PINLocked, problem.CodeOf(err))
-	assert.Nil(t, a.secrets.get("ceremony", PINOK))
+	assert.Nil(t, a.secrets.get("ceremony", PINRequest{State: PINOK}))
 }
 
 func TestACertificateThatWasIssuedIsStoredAlsoAfterRefusals(t *testing.T) {
@@ -96,4 +96,30 @@ func TestACertificateThatWasIssuedIsStoredAlsoAfterRefusals(t *testing.T) {
 	assert.Zero(t, person.asked)
 	require.NoError(t, (&Hands{agent: a, caller: page, ceremony: "ceremony"}).withPIN(t.Context(), PurposeStore, op))
 	assert.Equal(t, 1, person.asked)
+}
+
+func TestAReadersPadAsksOnlyWhenAPersonIsThereAndOnce(t *testing.T) {
+	person := &typist{pin: "the PIN"}
+	a := &Agent{pins: person, secrets: newSecrets(time.Minute), asking: make(turnstile, 1)}
+	defer a.secrets.forgetAll()
+	a.secrets.keep("ceremony", NewSecret([]byte("a PIN that no pad takes")))
+	onPad := 0
+	op := func(ask AskPIN) error {
+		s, err := ask(t.Context(), PINRequest{State: PINOK, Pad: true})
+		if err != nil {
+			return err
+		}
+		assert.Nil(t, s)
+		assert.Len(t, a.asking, 1, "no window comes up meanwhile")
+		onPad++
+		return problem.New(problem.PINIncorrect, "mistyped")
+	}
+	hands := Hands{agent: a, ceremony: "ceremony", quiet: true}
+	assert.Equal(t, problem.UserCancelled, problem.CodeOf(hands.withPIN(t.Context(), PurposeStore, op)))
+	assert.Zero(t, onPad)
+	hands.quiet = false
+	assert.Equal(t, problem.PINIncorrect, problem.CodeOf(hands.withPIN(t.Context(), PurposeStore, op)))
+	assert.Equal(t, 1, onPad)
+	assert.Zero(t, person.asked)
+	assert.Empty(t, a.asking)
 }

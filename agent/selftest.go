@@ -82,6 +82,8 @@ func (t *SelfTest) ask(ctx context.Context, req PINRequest) (*Secret, error) {
 	switch {
 	case t.end != nil:
 		return nil, t.end // it would cost the token another try
+	case req.Pad:
+		return nil, nil
 	case t.held != nil:
 	case t.Place.NewPIN:
 		t.held = NewSecret([]byte("aA1!" + rand.Text())) // what the rules want, and 128 bits
@@ -184,7 +186,9 @@ var final = []problem.Code{problem.PINIncorrect, problem.PINLocked, problem.PINN
 func (l *life) during(answer answer, op func(AskPIN) error) (asked []PINRequest, err error) {
 	var given *Secret
 	err = op(func(ctx context.Context, req PINRequest) (*Secret, error) {
-		asked = append(asked, req)
+		if !req.Pad {
+			asked = append(asked, req)
+		}
 		if answer == cancelled || len(asked) > 1 {
 			return nil, problem.New(problem.UserCancelled, "")
 		}

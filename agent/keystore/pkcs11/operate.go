@@ -174,29 +174,29 @@ const (
 )
 
 // open opens a session with the token and logs in: one question for the PIN at most, one C_Login at most, and neither when
-// the token's flags say that it is of no use. The PIN is wiped.
+// the token's flags say that it is of no use. The PIN is wiped. A reader's pad asks only after pin was told.
 func (t *token) open(ctx context.Context, access access, purpose agent.Purpose, pin agent.AskPIN) error {
 	how := logIn(t.Flags)
 	params := wire.OpenParams{SlotParams: wire.SlotParams{Slot: t.Slot, Token: t.Identity}, ReadWrite: access == writing, LogIn: how}
 	limit := t.process.timeout
 	var secret *agent.Secret
 	if how != wire.LogInNone {
-		if err := checkPIN(t.Flags); err != nil {
+		err := checkPIN(t.Flags)
+		if err != nil {
 			return err
 		}
-	}
-	switch how {
-	case wire.LogInPad:
-		limit *= longTimes
-	case wire.LogInPIN:
-		var err error
 		secret, err = pin(ctx, agent.PINRequest{
-			Label: t.place.Label, Where: t.place.Detail, State: t.place.State, Purpose: purpose,
+			Pad: how == wire.LogInPad, Label: t.place.Label, Where: t.place.Detail, State: t.place.State, Purpose: purpose,
 		})
 		if err != nil {
 			return err
 		}
 		defer secret.Wipe()
+	}
+	switch how {
+	case wire.LogInPad:
+		limit *= longTimes
+	case wire.LogInPIN:
 		// Some tokens count a PIN of an impossible length as a wrong one.
 		length := uint64(len(secret.Bytes()))
 		if length == 0 || length > wire.MaxPIN || length < t.MinPIN || t.MaxPIN > 0 && length > t.MaxPIN {
