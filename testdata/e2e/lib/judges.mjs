@@ -80,7 +80,7 @@ export async function openKeystore(file, password, dir) {
     if ((await run('openssl', ['x509', '-noout', '-pubkey'], { input: certificate })).stdout !== pub) continue;
     const pem = `${dir}/from-keystore.pem`;
     writeFileSync(pem, certificate + '\n');
-    return { certificate: pem, about: stderr };
+    return { certificate: pem, key, about: stderr };
   }
   throw new Error(`no certificate in ${file} belongs to its key`);
 }

@@ -33,7 +33,7 @@ export class Visitor {
 
   /** A picture of the whole page. */
   async picture(name) {
-    if (this.pictures) await this.page.screenshot({ path: `${this.pictures}/${name}.png`, fullPage: true });
+    if (this.pictures) await this.page.screenshot({ path: `${this.pictures}/${name}.png`, fullPage: true, animations: 'allow', caret: 'initial' });
   }
 
   /** What the page says is wrong, if anything. */

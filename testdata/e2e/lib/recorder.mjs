@@ -93,10 +93,9 @@ export function forms(secret) {
   return all;
 }
 
-/** The secret numbers of a private key, RSA or EC: each must stay where it is. */
-export async function numbersOf(keystore, password) {
-  const key = await run('openssl', ['pkcs12', '-in', keystore, '-passin', 'stdin', '-nocerts', '-noenc'], { input: `${password}\n` });
-  const text = (await run('openssl', ['pkey', '-noout', '-text'], { input: key.stdout })).stdout;
+/** The secret numbers of a private key in PEM, RSA or EC: each must stay where it is. */
+export async function numbersOf(key) {
+  const text = (await run('openssl', ['pkey', '-noout', '-text'], { input: key })).stdout;
   const numbers = [...text.matchAll(/^(privateExponent|prime1|prime2|priv):\n((?:\s+[0-9a-f:]+\n)+)/gm)]
     .map(([, name, digits]) => [`${name} of the key`, Buffer.from(digits.replace(/[\s:]/g, '').replace(/^(00)+/, ''), 'hex')]);
   assert.ok(numbers.length === 1 || numbers.length === 3, text.replace(/[0-9a-f:]{8,}/g, '…'));
