@@ -29,7 +29,7 @@ export class Computer {
 
   /** Makes the prefix, and the test's own Windows program. */
   async install() {
-    await run('go', ['build', '-trimpath', '-o', this.browser, './testdata/wine/browser'], { cwd: root, env: { ...process.env, CGO_ENABLED: '0', GOOS: 'windows', GOARCH: 'amd64' } });
+    await run('go', ['build', '-o', this.browser, './testdata/wine/browser'], { cwd: root, env: { ...process.env, CGO_ENABLED: '0', GOOS: 'windows', GOARCH: 'amd64' } });
     const { stdout } = await this.run('cmd', '/c', 'echo %LOCALAPPDATA%');
     this.local = stdout.trim();
     assert.match(this.local, /^C:\\users\\.+\\AppData\\Local$/);
