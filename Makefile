@@ -27,7 +27,7 @@ TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/
 # One package at a time: they share one Windows store.
 WINE := CERTSIGN_WINDOWS=$(CURDIR)/build/wine-pkcs11 CGO_ENABLED=0 GOOS=windows go test -vet=off -p 1 -timeout 20m -exec $(CURDIR)/.ci/wine
 
-.PHONY: help build demo run test test-windows lint bench conformance fuzz soak screens package vectors windows clean tools-demo tools-test node-demo node-test
+.PHONY: help build demo run test test-go test-static test-windows lint bench conformance fuzz soak screens package vectors windows clean tools-demo tools-test node-demo node-test
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -100,14 +100,20 @@ windows: ## the programs for Windows, and for other systems without cgo
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build -gcflags='all=-N -l' -o /dev/null ./agent/cmd/certsign
 
 test: ## everything that must be green
-	@$(MAKE) --no-print-directory --jobs 2 tools-test build/bin/step-ca # one waits for the network, the other computes
-	@$(MAKE) --no-print-directory node-test build lint windows
-	go test -race -vet=off -p 3 -timeout 20m ./... # most of the time they wait
+	@$(MAKE) --no-print-directory --jobs 2 tools-test build/bin/step-ca build/bin/staticcheck # one waits for the network, the others compute
+	@$(MAKE) --no-print-directory node-test build
+	@$(MAKE) --no-print-directory --jobs 2 test-go test-static
 	cd bridge-js && npm run --silent test
 	$(MAKE) --no-print-directory test-windows
 	node testdata/e2e/demo.mjs
 	node testdata/e2e/demo.mjs --keyboard
 	cd testdata/e2e && node --test
+
+test-go: # most of the time they wait
+	go test -race -vet=off -p 3 -timeout 20m ./...
+
+test-static: # what only computes leaves the processors to the tests beside it
+	nice -n 19 $(MAKE) --no-print-directory lint windows
 
 test-windows: windows ## the Windows build under Wine: its key stores, and a page's whole journey
 	testdata/pkcs11/build build/wine-pkcs11

@@ -2,6 +2,7 @@ package pin
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,13 +19,18 @@ import (
 var (
 	procFindWindow    = user32.NewProc("FindWindowW")
 	procGetWindow     = user32.NewProc("GetWindow")
-	procGetDlgCtrlID  = user32.NewProc("GetDlgCtrlID")
 	procGetWindowRect = user32.NewProc("GetWindowRect")
 	procGetClientRect = user32.NewProc("GetClientRect")
 	procGetWindowLong = user32.NewProc("GetWindowLongPtrW")
 	procGetThreadInfo = user32.NewProc("GetGUIThreadInfo")
 	procMapPoints     = user32.NewProc("MapWindowPoints")
 )
+
+// TestMain has the desktop made before two threads can want it at once, which Wine does not always survive.
+func TestMain(m *testing.M) {
+	_, _, _ = user32.NewProc("GetDesktopWindow").Call()
+	os.Exit(m.Run())
+}
 
 // asking is a Prompter at work and what the person sees of it.
 type asking struct {
@@ -57,7 +63,7 @@ func (a *asking) shown(title string, before windows.HWND) windows.HWND {
 		t := utf16z(title)
 		h, _, _ := procFindWindow.Call(0, uintptr(unsafe.Pointer(&t[0])))
 		found = windows.HWND(h)
-		return found != 0 && found != before && len(children(found, "BUTTON")) == 2
+		return found != 0 && found != before && windows.IsWindowVisible(found) // it is when all is in it
 	}, 20*time.Second, 10*time.Millisecond)
 	return found
 }
