@@ -17,7 +17,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"certsign/agent"
 	"certsign/internal/problem"
@@ -247,34 +246,12 @@ func arguments() string {
 	return b.String()
 }
 
-// terminal opens a pseudo-terminal and returns its master and the slave's name.
+// terminal makes a pseudo-terminal and returns the person's end and the name of the program's.
 func terminal(t *testing.T) (*os.File, string) {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = master.Close() })
-	raw, err := master.SyscallConn()
-	require.NoError(t, err)
-	var number int
-	require.NoError(t, raw.Control(func(fd uintptr) {
-		require.NoError(t, unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0))
-		number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
-		require.NoError(t, err)
-		require.NoError(t, unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 120}))
-	}))
-	name := "/dev/pts/" + strings.TrimSpace(itoa(number))
-	keep, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0) // the master reads an error while no slave is open
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = keep.Close() })
-	return master, name
-}
-
-func itoa(n int) string {
-	var b []byte
-	for ; n > 0 || len(b) == 0; n /= 10 {
-		b = append([]byte{byte('0' + n%10)}, b...)
-	}
-	return string(b)
+	person, program := testtool.Terminal(t)
+	t.Cleanup(func() { _, _ = person.Close(), program.Close() }) // the person reads an error while no program has it open
+	return person, program.Name()
 }
 
 // reader collects what a terminal shows.
