@@ -27,7 +27,7 @@ TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/
 # One package at a time: they share one Windows store.
 WINE := CERTSIGN_WINDOWS=$(CURDIR)/build/wine-pkcs11 CGO_ENABLED=0 GOOS=windows go test -vet=off -p 1 -timeout 20m -exec $(CURDIR)/.ci/wine
 
-.PHONY: help build demo run test test-go test-static test-windows lint bench conformance fuzz soak screens package vectors windows clean tools-demo tools-test node-demo node-test
+.PHONY: help build demo run test test-go test-beside test-windows test-wine lint lint-pure lint-c bench conformance fuzz soak screens package vectors windows clean tools-demo tools-test node-demo node-test
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -80,15 +80,19 @@ build/bin/staticcheck:
 # All packages but the one that needs cgo: without cgo they share what `build` has compiled.
 PURE = $$(go list ./... | grep -v certsign-pkcs11)
 
-lint: node-test build/bin/staticcheck ## gofmt, go vet, staticcheck, tsc
+lint: lint-pure lint-c ## gofmt, go vet, staticcheck, tsc
+
+lint-pure: node-test build/bin/staticcheck # what needs no C compiler
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
+	cd bridge-js && npm run --silent lint
 	CGO_ENABLED=0 go vet $(PURE)
 	CGO_ENABLED=0 staticcheck $(PURE)
-	go vet ./agent/cmd/certsign-pkcs11
-	staticcheck ./agent/cmd/certsign-pkcs11
 	GOOS=windows CGO_ENABLED=0 go vet $$(go list ./agent/... | grep -v certsign-pkcs11)
 	GOOS=windows CGO_ENABLED=0 staticcheck -tests=false $$(go list ./agent/... | grep -v certsign-pkcs11)
-	cd bridge-js && npm run --silent lint
+
+lint-c: build/bin/staticcheck
+	go vet ./agent/cmd/certsign-pkcs11
+	staticcheck ./agent/cmd/certsign-pkcs11
 
 windows: ## the programs for Windows, and for other systems without cgo
 	@mkdir -p build/windows
@@ -100,27 +104,30 @@ windows: ## the programs for Windows, and for other systems without cgo
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build -gcflags='all=-N -l' -o /dev/null ./agent/cmd/certsign
 
 test: ## everything that must be green
-	@$(MAKE) --no-print-directory --jobs 2 tools-test build/bin/step-ca build/bin/staticcheck # one waits for the network, the others compute
-	@$(MAKE) --no-print-directory node-test build
-	@$(MAKE) --no-print-directory --jobs 2 test-go test-static
+	@$(MAKE) --no-print-directory --jobs 2 tools-test build/bin/step-ca lint-pure # Debian's packages come beside what needs none of them
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory --jobs 2 test-go test-beside
 	cd bridge-js && npm run --silent test
-	$(MAKE) --no-print-directory test-windows
+	node testdata/e2e/demo.mjs --windows
 	node testdata/e2e/demo.mjs
 	node testdata/e2e/demo.mjs --keyboard
 	cd testdata/e2e && node --test
 
-test-go: # most of the time they wait
-	go test -race -vet=off -p 3 -timeout 20m ./...
+test-go: # the longest first; most of the time they wait
+	go test -race -vet=off -p 3 -timeout 20m ./internal/soak ./...
 
-test-static: # what only computes leaves the processors to the tests beside it
-	nice -n 19 $(MAKE) --no-print-directory lint windows
+test-beside: # what only computes leaves the processors to the tests
+	nice -n 19 $(MAKE) --no-print-directory lint-c windows
+	$(MAKE) --no-print-directory test-wine
 
-test-windows: windows ## the Windows build under Wine: its key stores, and a page's whole journey
+test-windows: test-wine ## the Windows build under Wine: its key stores, and a page's whole journey
+	node testdata/e2e/demo.mjs --windows
+
+test-wine: windows
 	testdata/pkcs11/build build/wine-pkcs11
 	$(WINE) ./agent/keystore/csp ./agent/keystore/keyfile ./agent/home ./agent/transport/ws ./agent/prompt/pin ./agent/prompt/child ./internal/pfx
 	$(WINE) -run 'CSP|TestKeyfileStore|TestPKCS11Windows|SelfTest|WindowsStore' ./agent ./agent/cmd/certsign
 	.ci/wine --end
-	node testdata/e2e/demo.mjs --windows
 
 bench: tools-test build ## ours beside the peer's, in one run, to build/bench.json; then the rates of single parts
 	rm -f build/bench.json
