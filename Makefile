@@ -27,7 +27,7 @@ TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/
 # One package at a time: they share one Windows store.
 WINE := CERTSIGN_WINDOWS=$(CURDIR)/build/wine-pkcs11 CGO_ENABLED=0 GOOS=windows go test -vet=off -p 1 -timeout 20m -exec $(CURDIR)/.ci/wine
 
-.PHONY: help build demo run test test-go test-beside test-windows test-wine lint lint-pure lint-c bench conformance fuzz soak screens package vectors windows clean tools-demo tools-test node-demo node-test
+.PHONY: help build demo run test test-go test-beside test-windows test-wine lint lint-pure lint-c bench conformance fuzz soak screens package vectors windows cross clean tools-demo tools-test node-demo node-test
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -77,6 +77,9 @@ build/bin/staticcheck:
 	@mkdir -p build/bin
 	GOBIN=$(CURDIR)/build/bin go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK)
 
+# What only computes leaves the processors to the tests beside it, which mostly wait.
+CALM := nice -n 19
+
 # All packages but the one that needs cgo: without cgo they share what `build` has compiled.
 PURE = $$(go list ./... | grep -v certsign-pkcs11)
 
@@ -85,27 +88,27 @@ lint: lint-pure lint-c ## gofmt, go vet, staticcheck, tsc
 lint-pure: node-test build/bin/staticcheck # what needs no C compiler
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
 	cd bridge-js && npm run --silent lint
-	CGO_ENABLED=0 go vet $(PURE)
-	CGO_ENABLED=0 staticcheck $(PURE)
-	GOOS=windows CGO_ENABLED=0 go vet $$(go list ./agent/... | grep -v certsign-pkcs11)
-	GOOS=windows CGO_ENABLED=0 staticcheck -tests=false $$(go list ./agent/... | grep -v certsign-pkcs11)
+	CGO_ENABLED=0 $(CALM) go vet $(PURE)
+	CGO_ENABLED=0 $(CALM) staticcheck $(PURE)
+	GOOS=windows CGO_ENABLED=0 $(CALM) go vet $$(go list ./agent/... | grep -v certsign-pkcs11)
+	GOOS=windows CGO_ENABLED=0 $(CALM) staticcheck -tests=false $$(go list ./agent/... | grep -v certsign-pkcs11)
 
 lint-c: build/bin/staticcheck
 	go vet ./agent/cmd/certsign-pkcs11
 	staticcheck ./agent/cmd/certsign-pkcs11
 
-windows: ## the programs for Windows, and for other systems without cgo
+windows: ## the programs for Windows
 	@mkdir -p build/windows
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 go build -o build/windows/certsign.exe ./agent/cmd/certsign
 	CGO_ENABLED=1 GOOS=windows GOARCH=amd64 CC=x86_64-w64-mingw32-gcc go build -o build/windows/certsign-pkcs11.exe ./agent/cmd/certsign-pkcs11
 	CGO_ENABLED=1 GOOS=windows GOARCH=386 CC=i686-w64-mingw32-gcc go build -o build/windows/certsign-pkcs11-32.exe ./agent/cmd/certsign-pkcs11
+
+cross: windows ## the programs for Windows, and that certsign builds for other systems without cgo
 	@# these are thrown away, so nothing is optimized
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -gcflags='all=-N -l' -o /dev/null ./agent/cmd/certsign
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build -gcflags='all=-N -l' -o /dev/null ./agent/cmd/certsign
 
 test: ## everything that must be green
-	@$(MAKE) --no-print-directory --jobs 2 tools-test build/bin/step-ca lint-pure # Debian's packages come beside what needs none of them
-	@$(MAKE) --no-print-directory build
 	@$(MAKE) --no-print-directory --jobs 2 test-go test-beside
 	cd bridge-js && npm run --silent test
 	node testdata/e2e/demo.mjs --windows
@@ -113,11 +116,12 @@ test: ## everything that must be green
 	node testdata/e2e/demo.mjs --keyboard
 	cd testdata/e2e && node --test
 
-test-go: # the longest first; most of the time they wait
+test-go: tools-test build/bin/step-ca # the longest first
+	@$(MAKE) --no-print-directory build
 	go test -race -vet=off -p 3 -timeout 20m ./internal/soak ./...
 
-test-beside: # what only computes leaves the processors to the tests
-	nice -n 19 $(MAKE) --no-print-directory lint-c windows
+test-beside: lint-pure tools-test # lint-pure is at work while Debian's packages come
+	$(CALM) $(MAKE) --no-print-directory lint-c cross
 	$(MAKE) --no-print-directory test-wine
 
 test-windows: test-wine ## the Windows build under Wine: its key stores, and a page's whole journey
