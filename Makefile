@@ -27,7 +27,7 @@ TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/
 # One package at a time: they share one Windows store.
 WINE := CERTSIGN_WINDOWS=$(CURDIR)/build/wine-pkcs11 CGO_ENABLED=0 GOOS=windows go test -vet=off -p 1 -timeout 20m -exec $(CURDIR)/.ci/wine
 
-.PHONY: help build demo run test test-go test-beside test-windows test-wine lint lint-pure lint-c bench conformance fuzz soak screens package vectors windows cross clean tools-demo tools-test node-demo node-test
+.PHONY: help build demo run test test-here test-beside test-windows test-wine lint static bench conformance fuzz soak screens package vectors windows cross clean tools-demo tools-test node-demo node-test
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -82,20 +82,19 @@ CALM := nice -n 19
 
 # All packages but the one that needs cgo: without cgo they share what `build` has compiled.
 PURE = $$(go list ./... | grep -v certsign-pkcs11)
+AGENT = $$(go list ./agent/... | grep -v certsign-pkcs11)
 
-lint: lint-pure lint-c ## gofmt, go vet, staticcheck, tsc
+lint: static ## gofmt, go vet, staticcheck, tsc
+	CGO_ENABLED=0 go vet $(PURE)
+	go vet ./agent/cmd/certsign-pkcs11
+	GOOS=windows CGO_ENABLED=0 go vet $(AGENT)
+	GOOS=windows CGO_ENABLED=0 staticcheck -tests=false $(AGENT)
+	staticcheck ./agent/cmd/certsign-pkcs11
 
-lint-pure: node-test build/bin/staticcheck # what needs no C compiler
+static: node-test build/bin/staticcheck # what needs neither a C compiler nor what the tests compile
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
 	cd bridge-js && npm run --silent lint
-	CGO_ENABLED=0 $(CALM) go vet $(PURE)
 	CGO_ENABLED=0 $(CALM) staticcheck $(PURE)
-	GOOS=windows CGO_ENABLED=0 $(CALM) go vet $$(go list ./agent/... | grep -v certsign-pkcs11)
-	GOOS=windows CGO_ENABLED=0 $(CALM) staticcheck -tests=false $$(go list ./agent/... | grep -v certsign-pkcs11)
-
-lint-c: build/bin/staticcheck
-	go vet ./agent/cmd/certsign-pkcs11
-	staticcheck ./agent/cmd/certsign-pkcs11
 
 windows: ## the programs for Windows
 	@mkdir -p build/windows
@@ -109,19 +108,21 @@ cross: windows ## the programs for Windows, and that certsign builds for other s
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build -gcflags='all=-N -l' -o /dev/null ./agent/cmd/certsign
 
 test: ## everything that must be green
-	@$(MAKE) --no-print-directory --jobs 2 test-go test-beside
-	cd bridge-js && npm run --silent test
+	@$(MAKE) --no-print-directory --jobs 2 test-here test-beside
 	node testdata/e2e/demo.mjs --windows
+
+test-here: tools-test node-test build/bin/step-ca # the longest first; go vet is a part of it
+	@$(MAKE) --no-print-directory build
+	go test -race -vet=all -p 3 -timeout 20m ./internal/soak ./...
+	cd bridge-js && npm run --silent test
 	node testdata/e2e/demo.mjs
 	node testdata/e2e/demo.mjs --keyboard
 	cd testdata/e2e && node --test
 
-test-go: tools-test build/bin/step-ca # the longest first
-	@$(MAKE) --no-print-directory build
-	go test -race -vet=off -p 3 -timeout 20m ./internal/soak ./...
-
-test-beside: lint-pure tools-test # lint-pure is at work while Debian's packages come
-	$(CALM) $(MAKE) --no-print-directory lint-c cross
+test-beside: static tools-test # static is at work while Debian's packages come
+	$(CALM) $(MAKE) --no-print-directory cross
+	$(CALM) staticcheck ./agent/cmd/certsign-pkcs11
+	GOOS=windows CGO_ENABLED=0 $(CALM) go vet $(AGENT)
 	$(MAKE) --no-print-directory test-wine
 
 test-windows: test-wine ## the Windows build under Wine: its key stores, and a page's whole journey
