@@ -242,7 +242,11 @@ func (s *Store) Attach(ctx context.Context, id string, chain [][]byte, pin agent
 	if err != nil {
 		return err
 	}
-	return t.process.call(ctx, longTimes*s.config.Timeout, wire.OpAttach, params, nil, nil)
+	if err := t.process.call(ctx, longTimes*s.config.Timeout, wire.OpAttach, params, nil, nil); err != nil {
+		return err
+	}
+	s.noteAlso(t.place.ID, id)
+	return nil
 }
 
 func attachParams(k tokenKey, certificates []*x509.Certificate) (wire.AttachParams, error) {
@@ -277,7 +281,7 @@ func (s *Store) Delete(ctx context.Context, id string, pin agent.AskPIN) (err er
 		return err
 	}
 	defer func() { err = s.leave(t, err) }()
-	s.listed.Store(nil) // what is missed afterwards is not looked for
+	s.note(nil) // what is missed afterwards is not looked for
 	k, err := t.openFor(ctx, id, writing, agent.PurposeDelete, nil, pin)
 	if err != nil {
 		return err

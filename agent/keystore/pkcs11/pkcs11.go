@@ -64,7 +64,8 @@ type Config struct {
 	// Parameters are for modules that want some when they are initialised, by path: NSS's softokn does. No secrets.
 	Parameters map[string]string
 	// Home is the agent's folder, where it is noted which keys are being made, so that one that was never finished is deleted
-	// when its token is next written to. Nil: it stays, and is listed.
+	// when its token is next written to, and which were listed last. Nil: the one stays, and is listed, and what was listed is
+	// forgotten with the Store.
 	Home *home.Dir
 	// OnlyModules leaves p11-kit's configuration and the table of known drivers out.
 	OnlyModules bool
@@ -80,7 +81,7 @@ type Config struct {
 type Store struct {
 	config Config
 	seen   sync.Map                 // the module through which a token was seen last: Place.ID → candidate
-	listed atomic.Pointer[[]string] // the places and keys that List saw last
+	listed atomic.Pointer[[]string] // the places and keys that were listed last; nil before that is known
 }
 
 // New returns the store. Nothing is started before it is used.
@@ -144,7 +145,7 @@ func (s *Store) List(ctx context.Context) ([]agent.Key, error) {
 	for look := 1; ; look++ {
 		keys, there, err := s.list(ctx)
 		if !s.missed(there) || look == looks || !pause(ctx) {
-			s.listed.Store(&there)
+			s.note(there)
 			return keys, err
 		}
 	}
@@ -153,8 +154,7 @@ func (s *Store) List(ctx context.Context) ([]agent.Key, error) {
 // missed says whether a token or a key that was listed last is not there now: it was taken out, or another program is writing
 // to it.
 func (s *Store) missed(there []string) bool {
-	last := s.listed.Load()
-	return last != nil && slices.ContainsFunc(*last, func(id string) bool { return !slices.Contains(there, id) })
+	return slices.ContainsFunc(s.last(), func(id string) bool { return !slices.Contains(there, id) })
 }
 
 // list is one look of List; there are the places whose keys it could see, and those keys.
