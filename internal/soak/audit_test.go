@@ -193,7 +193,7 @@ func (w *world) auditToken(t *testing.T, l listing) {
 
 // legal are the files that may be in the agent's folder while nothing runs. A file that was being written when its process
 // was killed may be there too, until an agent is started an hour later: sooner it could be somebody's who is just writing.
-var legal = regexp.MustCompile(`^(config\.yaml|sites\.(yaml|lock)|agent\.lock|journal\.(jsonl|lock|head)|ceremonies/[0-9a-f]{32}\.(json|lock)|` +
+var legal = regexp.MustCompile(`^(config\.yaml|listed\.json|sites\.(yaml|lock)|agent\.lock|journal\.(jsonl|lock|head)|ceremonies/[0-9a-f]{32}\.(json|lock)|` +
 	`keys/[^/]+\.(p12|json)|keys/\.lock)$`)
 
 func (w *world) auditFiles(t *testing.T) {
