@@ -27,7 +27,7 @@ TOOLS_TEST := $(TOOLS_DEMO) firefox-esr=firefox-esr xmllint=libxml2-utils '/usr/
 # One package at a time: they share one Windows store.
 WINE := CERTSIGN_WINDOWS=$(CURDIR)/build/wine-pkcs11 CGO_ENABLED=0 GOOS=windows go test -vet=off -p 1 -timeout 20m -exec $(CURDIR)/.ci/wine
 
-.PHONY: help build demo run test test-here test-beside test-windows test-wine lint static bench conformance fuzz soak screens package vectors windows darwin cross clean tools-demo tools-test node-demo node-test
+.PHONY: help build demo run test test-here test-beside test-windows test-wine lint lint-windows static bench conformance fuzz soak screens package vectors windows darwin arm64 cross clean tools-demo tools-test node-demo node-test
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -84,12 +84,14 @@ CALM := nice -n 19
 PURE = $$(go list ./... | grep -v certsign-pkcs11)
 AGENT = $$(go list ./agent/... | grep -v certsign-pkcs11)
 
-lint: static ## gofmt, go vet, staticcheck, tsc
+lint: static lint-windows ## gofmt, go vet, staticcheck, tsc
 	CGO_ENABLED=0 go vet $(PURE)
 	go vet ./agent/cmd/certsign-pkcs11
 	GOOS=windows CGO_ENABLED=0 go vet $(AGENT)
-	GOOS=windows CGO_ENABLED=0 staticcheck -tests=false $(AGENT)
 	staticcheck ./agent/cmd/certsign-pkcs11
+
+lint-windows: build/bin/staticcheck
+	GOOS=windows CGO_ENABLED=0 $(CALM) staticcheck -tests=false $(AGENT)
 
 static: node-test build/bin/staticcheck # what needs neither a C compiler nor what the tests compile
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
@@ -102,17 +104,19 @@ windows: ## the programs for Windows
 	CGO_ENABLED=1 GOOS=windows GOARCH=amd64 CC=x86_64-w64-mingw32-gcc go build -o build/windows/certsign-pkcs11.exe ./agent/cmd/certsign-pkcs11
 	CGO_ENABLED=1 GOOS=windows GOARCH=386 CC=i686-w64-mingw32-gcc go build -o build/windows/certsign-pkcs11-32.exe ./agent/cmd/certsign-pkcs11
 
-cross: windows darwin ## the programs for Windows, and that certsign builds for other systems without cgo
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(THROWN) ./agent/cmd/certsign
+cross: windows darwin arm64 ## the programs for Windows, and that certsign builds for other systems without cgo
 
-darwin: # another processor needs no other source, another system does
-	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(THROWN) ./agent/cmd/certsign
+darwin:
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(CALM) $(THROWN) ./agent/cmd/certsign
+
+arm64:
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(CALM) $(THROWN) ./agent/cmd/certsign
 
 # What is built and thrown away is not optimized.
 THROWN := go build -gcflags='all=-N -l' -o /dev/null
 
 test: ## everything that must be green
-	@$(MAKE) --no-print-directory --jobs 2 test-here test-beside
+	@$(MAKE) --no-print-directory --jobs 3 test-here test-beside lint-windows arm64
 	node testdata/e2e/demo.mjs --windows
 
 test-here: tools-test node-test build/bin/step-ca # the longest first; go vet is a part of it
